@@ -1,0 +1,189 @@
+"""The command line: every command is one call of the library, every error one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from opslib import text
+from opslib.errors import OpsError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code says how it went (0 good, 1 a report failed, 2 usage, 3 data, 75 locked)."""
+    args = _parser().parse_args(argv)
+    text.use("en")  # the command line speaks English, reports the language of their parameters
+    try:
+        return args.run(args) or 0
+    except OpsError as error:
+        print(f"opslib: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("opslib: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="opslib", description="Product-operations workbench: raw exports in, checkable reports out."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    load = commands.add_parser("load", help="bring files into a warehouse", description=_load.__doc__)
+    load.add_argument("table", help="a contract table, or a pack (.yml) that names tables, files and mappings")
+    load.add_argument("files", nargs="*", type=Path, help="Parquet, CSV or JSON Lines files, .gz too")
+    load.add_argument("--source", default="data/warehouse", help="folder of the warehouse (default: %(default)s)")
+    load.add_argument("--format", choices=("parquet", "csv", "jsonl"), help="default: what the file's name says")
+    load.add_argument("--mapping", type=Path, metavar="FILE.yml", help="where each column comes from")
+    load.add_argument("--identity", type=Path, metavar="FILE", help="alias → user_id: which ids are one person")
+    load.add_argument("--tz", help="the warehouse's time zone, for local days (default: Asia/Shanghai)")
+    load.add_argument("--currency", help="the warehouse's currency (default: CNY)")
+    load.add_argument("--strict", action="store_true", help="end with exit code 3 when any row is put aside")
+    load.set_defaults(run=_load)
+
+    check = commands.add_parser("check", help="hold a warehouse against the contract")
+    check.add_argument("--source", default="data/warehouse", help="folder or engine URL (default: %(default)s)")
+    check.set_defaults(run=_check)
+
+    run = commands.add_parser("run", help="run reports")
+    run.add_argument("modules", nargs="*", metavar="MODULE", help="names of notebooks")
+    run.add_argument("--all", action="store_true", help="every notebook")
+    run.add_argument(
+        "-p", dest="params", action="append", default=[], metavar="NAME=VALUE", help="a parameter, read as YAML"
+    )
+    run.add_argument("--force", action="store_true", help="also what is up to date")
+    run.add_argument("--pdf", action="store_true", help="print every report to report.pdf too (needs Chromium)")
+    run.set_defaults(run=_run)
+
+    sample = commands.add_parser("sample", help="make a believable product's data, with known truths in it")
+    sample.add_argument("folder", type=Path, nargs="?", default=Path("data/sample/raw"))
+    sample.add_argument("--users", type=int, default=20_000)
+    sample.add_argument("--weeks", type=int, default=26)
+    sample.add_argument("--seed", type=int, default=7)
+    sample.add_argument("--end", default="2026-06-28", help="last local day, a Sunday (default: %(default)s)")
+    sample.add_argument("--source", help="also load it into this warehouse")
+    sample.set_defaults(run=_sample)
+
+    index = commands.add_parser("index", help="rebuild outputs/index.html")
+    index.add_argument("--lang", default="zh", choices=("zh", "en"))
+    index.set_defaults(run=_index)
+
+    new = commands.add_parser("new", help="start a notebook from the template")
+    new.add_argument("name")
+    new.set_defaults(run=_new)
+    return parser
+
+
+def _load(args: argparse.Namespace) -> int:
+    """Load files into one table: all of it or none of it, the same once or twice; bad rows are put aside, never lost."""
+    from opslib import packs, yamlfile
+    from opslib.errors import UsageError
+    from opslib.load import load
+
+    if args.table.endswith((".yml", ".yaml")):
+        given = [name for name in ("files", "format", "mapping", "identity", "tz", "currency") if getattr(args, name)]
+        if given:
+            raise UsageError(f"load: a pack says its {given[0]} itself", f"write it into {args.table}")
+        reports = packs.load(Path(args.table), args.source, progress=True, say=lambda line: print(line, flush=True))
+    else:
+        mapping = yamlfile.read(args.mapping) if args.mapping else None
+        report = load(
+            args.table,
+            args.files,
+            args.source,
+            format=args.format,
+            mapping=mapping,
+            identity=args.identity,
+            tz=args.tz,
+            currency=args.currency,
+            progress=True,
+        )
+        print(report.sentence(), flush=True)
+        reports = [report]
+    aside = sum(r.quarantined for r in reports)
+    return 3 if any(r.unusable for r in reports) or (args.strict and aside) else 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from opslib import contract, engine
+
+    tables = engine.connect(args.source)
+    problems = [
+        p
+        for name in contract.TABLES
+        if tables.has(name) or contract.TABLES[name].required
+        for p in engine.check(tables, name)
+    ]
+    for problem in problems:
+        print(problem.sentence())
+    held = [name for name in contract.TABLES if tables.has(name)]
+    print(f"{len(held)} tables checked ({', '.join(held)}): {len(problems)} problems")
+    return 3 if problems else 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from opslib import params, project, yamlfile
+    from opslib.report import index
+    from opslib.runner import batch, plan
+
+    root = project.root()
+    names = batch.expand(root, args.modules, args.all)
+    if not names:
+        from opslib.errors import UsageError
+
+        raise UsageError("run: no module named", f"known: {', '.join(plan.modules(root))}; or --all")
+    overrides = params.parse_overrides(args.params)
+    records = batch.run(root, names, overrides, force=args.force, say=lambda line: print(line, flush=True))
+    default = root / "params" / "default.yml"
+    lang = overrides.get("lang") or ((yamlfile.read(default) or {}).get("lang") if default.exists() else None) or "zh"
+    print(f"index: {index.build(root / 'outputs', lang)}")
+    if args.pdf:
+        from opslib.report import pdf
+
+        for record in records:
+            print(
+                f"{record['module']}: {pdf.write(Path(record['folder']) / 'report.html').relative_to(root)}", flush=True
+            )
+    return 1 if any(r["status"] == "failed" for r in records) else 0
+
+
+def _sample(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from opslib import packs, sample
+
+    with tqdm(total=100, desc="sample", unit="%", delay=1, disable=None, leave=False) as bar:
+        sample.make(
+            args.folder, seed=args.seed, users=args.users, weeks=args.weeks, end=args.end,
+            progress=lambda what, share: bar.update(100 * share - bar.n),
+        )  # fmt: skip
+    print(f"sample: {args.users:,} users, truths in {args.folder / 'truths.json'}")
+    if args.source:
+        packs.load_folder(args.folder, args.source, say=lambda line: print(line, flush=True))
+    return 0
+
+
+def _index(args: argparse.Namespace) -> int:
+    from opslib import project
+    from opslib.report import index
+
+    print(index.build(project.root() / "outputs", args.lang))
+    return 0
+
+
+def _new(args: argparse.Namespace) -> int:
+    from opslib import project
+    from opslib.runner import template
+
+    for path in template.new(project.root(), args.name):
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""Where the tables live: a folder is DuckDB over its Parquet files, a URL is that engine.
+
+A URL names an environment variable for its password (`postgres://reader:${PGPASSWORD}@host/db`), so that no secret is
+ever a parameter.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from opslib import contract, credentials, warehouse
+from opslib.check import Problem, check
+from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near
+from opslib.project import resolved
+from opslib.text import say
+
+__all__ = ["Problem", "Tables", "check", "connect"]
+
+MEMORY = "OPSLIB_MEMORY_MB"  # what one report may use
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass
+class Tables:
+    """The contract's tables on one engine: `tables.events`; a table that is not loaded is there, but empty."""
+
+    con: Any
+    source: str
+    manifest: warehouse.Manifest
+    _bound: dict[str, ir.Table] = field(default_factory=dict, repr=False)
+
+    def __getattr__(self, name: str) -> ir.Table:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in contract.TABLES:
+            raise UsageError(f"no table {name!r} in the contract", near(name, contract.TABLES))
+        if name not in self._bound:
+            self._bound[name] = self._bind(name)
+        return self._bound[name]
+
+    def _bind(self, name: str) -> ir.Table:
+        if not self.is_folder and name == "daily" and not self.has("daily") and self.has("events"):
+            return _rolled_up(self.events)
+        if not self.has(name):
+            return ibis.memtable([], schema=ibis.schema(contract.types(name)))
+        if not self.is_folder:
+            return _completed(self.con.table(name), name, self.source)
+        paths = [str(Path(self.source) / part.path) for part in self.manifest.tables[name]]
+        return self.con.read_parquet(paths, table_name=name, union_by_name=True)
+
+    @property
+    def is_folder(self) -> bool:
+        return "://" not in self.source
+
+    def has(self, *names: str) -> bool:
+        """True when every named table is there and, in a folder, has rows."""
+        if self.is_folder:
+            return all(self.manifest.rows(name) for name in names)
+        return set(names) <= set(self.con.list_tables())
+
+    def need(self, *names: str) -> None:
+        """Stop a report, or one part of it, that cannot do without these tables.
+
+        Raises
+        ------
+        TooLittleError  naming the missing tables and the command that loads them.
+        """
+        gone = [name for name in names if not self.has(name)]
+        if gone:
+            raise TooLittleError(
+                say(
+                    zh="缺少数据表 {names}，请先运行 opslib load {first} 文件",
+                    en="needs the table {names}; run opslib load {first} FILE first",
+                    names=", ".join(gone),
+                    first=gone[0],
+                )
+            )
+
+    def span(self, name: str = "events") -> tuple[dt.date, dt.date]:
+        """First and last local day of a table that have been observed to their end.
+
+        The day on which the data was loaded was not over then, and clocks that run fast bring events of tomorrow: neither
+        is observed. A table of which nothing else is there keeps its last day.
+
+        Raises
+        ------
+        TooLittleError  if it has no rows.
+        """
+        self.need(name)
+        day = contract.table(name).clock_day
+        if day is None:
+            raise UsageError(f"the table {name} has no day")
+        parts = self.manifest.tables.get(name, []) if self.is_folder else []
+        if parts:
+            first, last = min(p.first_day or "" for p in parts), max(p.last_day or "" for p in parts)
+            return self._observed(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+        table = getattr(self, name)
+        row = table.agg(first=table[day].min(), last=table[day].max()).to_pandas().iloc[0]
+        if row["first"] is None or row["first"] != row["first"]:
+            raise TooLittleError(say(zh="数据表 {name} 没有数据", en="the table {name} has no rows", name=name))
+        return self._observed(pd.Timestamp(row["first"]).date(), pd.Timestamp(row["last"]).date())
+
+    def _observed(self, first: dt.date, last: dt.date) -> tuple[dt.date, dt.date]:
+        loads = [load["at"] for load in self.manifest.loads]
+        clock = dt.datetime.fromisoformat(max(loads)) if loads else dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        zone = warehouse.zone(self.manifest.tz)
+        yesterday = clock.replace(tzinfo=dt.UTC).astimezone(zone).date() - dt.timedelta(days=1)
+        return first, max(first, min(last, yesterday))
+
+    def within(self, start: str, end: str, name: str = "events") -> None:
+        """Stop when a period has no day in common with the data.
+
+        Raises
+        ------
+        TooLittleError  naming the period asked for and the days that are there.
+        UsageError      if the period is no period.
+        """
+        if _day(start, "start") > _day(end, "end"):
+            raise UsageError(f"the period ends on {end}, before it begins on {start}", "exchange start and end")
+        first, last = self.span(name)
+        if _day(end, "end") < first or _day(start, "start") > last:
+            raise TooLittleError(
+                say(
+                    zh="{start} 至 {end} 没有数据；现有数据为 {first} 至 {last}，请改参数 start、end",
+                    en="no data from {start} to {end}; the data runs from {first} to {last}, change start and end",
+                    start=start, end=end, first=str(first), last=str(last),
+                )
+            )  # fmt: skip
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the data changes: the manifest's own for a folder, row counts and last days for an engine."""
+        if self.is_folder:
+            return self.manifest.fingerprint
+        seen = []
+        for name in sorted(n for n in contract.TABLES if self.has(n)):
+            day = contract.table(name).clock_day
+            table = getattr(self, name)
+            last = table[day].max() if day else ibis.null("date")
+            seen.append((name, *table.agg(n=table.count(), last=last).to_pandas().iloc[0].astype(str)))
+        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+
+def connect(source: str | Path = "data/warehouse") -> Tables:
+    """The tables of a warehouse folder or an engine's URL.
+
+    Raises
+    ------
+    ContractError  if the folder holds no warehouse; says how to make one.
+    OpsError       if the engine cannot be reached; never shows a password.
+    """
+    text = str(source)
+    if "://" in text:
+        return Tables(_engine(text), text, warehouse.Manifest())
+    folder = resolved(text)
+    if not (folder / warehouse.MANIFEST).exists():
+        hint = f"load data first: opslib load events FILE --source {folder}"
+        raise ContractError(
+            f"{folder} holds no warehouse", hint if folder.exists() or not folder.suffix else "check the path"
+        )
+    con = ibis.duckdb.connect()
+    con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
+    spill = Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}"
+    con.raw_sql(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+    if memory := os.environ.get(MEMORY):  # several reports run at once and share the machine
+        con.raw_sql(f"SET memory_limit = '{_number(memory)}MB'")
+    return Tables(con, str(folder), warehouse.read(folder))
+
+
+def _number(memory: str) -> int:
+    if not memory.isdecimal():
+        raise UsageError(f"{MEMORY} must be a number of megabytes, got {memory!r}", f"export {MEMORY}=4000")
+    return int(memory)
+
+
+def _engine(url: str) -> Any:
+    if credentials.holds_one(url):
+        raise UsageError(f"the URL of {credentials.hidden(url)} holds a password", credentials.HINT)
+    settings = {"join_use_nulls": 1} if url.startswith("clickhouse") else {}
+    try:
+        con = ibis.connect(_VARIABLE.sub(_secret, url), **({"settings": settings} if settings else {}))
+    except OpsError:
+        raise
+    except Exception as error:
+        # The engine's own message may repeat the URL with its password.
+        raise OpsError(
+            f"cannot connect to {credentials.hidden(url)} ({type(error).__name__})",
+            "check the address, the password's variable and the driver",
+        ) from None
+    return con
+
+
+def _secret(match: re.Match[str]) -> str:
+    from urllib.parse import quote
+
+    if match[1] not in os.environ:
+        raise UsageError(
+            f"the environment variable {match[1]} is not set", "the engine's URL takes its password from it"
+        )
+    return quote(os.environ[match[1]], safe="")
+
+
+def _completed(table: ir.Table, name: str, source: str) -> ir.Table:
+    """A view of another engine with every column of the contract: what may be null and is absent is null.
+
+    Raises
+    ------
+    ContractError  if a column that must never be null, or the local day of one, is absent; names the near miss.
+    """
+    spec = contract.table(name)
+    days = {c.day for c in spec.columns if c.required and c.day and not spec.derived}
+    for column in sorted(({c.name for c in spec.columns if c.required} | days) - set(table.columns)):
+        where = credentials.hidden(source)
+        raise ContractError(f"{where}: the table {name} lacks the column {column!r}", near(str(column), table.columns))
+    absent = {n: ibis.null(t) for n, t in contract.types(name).items() if n not in table.columns}
+    return table.mutate(**absent) if absent else table
+
+
+def _rolled_up(events: ir.Table) -> ir.Table:
+    """`daily` where nobody keeps it up to date: the same rows, made from events at every query."""
+    return events.group_by("user_id", "day", "event").agg(
+        n=events.count(), first_ts=events.ts.min(), amount=events.amount.sum(), duration_s=events.duration_s.sum()
+    )
+
+
+def _day(text: str, name: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a day such as 2026-01-31, got {text!r}") from None

@@ -1,0 +1,56 @@
+"""What can go wrong, said in one line: what, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class OpsError(Exception):
+    """Something the user can mend: data, parameters, connection.
+
+    `hint` says what to do; `exit_code` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(OpsError):
+    """A command or a parameter that cannot be meant."""
+
+    exit_code = 2
+
+
+class ContractError(OpsError):
+    """Data that does not fit the contract."""
+
+    exit_code = 3
+
+
+class LockedError(OpsError):
+    """Another process is writing here."""
+
+    exit_code = 75
+
+
+class TooLittleError(OpsError):
+    """The data cannot carry the question; a report turns this into an `info` finding, never into a zero."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The end of an error sentence that names the near miss, or all that is known, or nothing.
+
+    >>> near("window_day", ["window_days", "start"])
+    "did you mean 'window_days'?"
+    """
+    choices = sorted(map(str, known))
+    by_fold = {c.casefold(): c for c in choices}
+    hits = get_close_matches(str(name).casefold(), by_fold, n=1, cutoff=0.6)
+    if hits:
+        return f"did you mean '{by_fold[hits[0]]}'?"
+    return f"known: {', '.join(choices)}" if 0 < len(choices) <= 15 else ""

@@ -1,0 +1,30 @@
+"""New users by channel, and days since they came."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from opslib.metrics._periods import Day, Period, as_day, bounds
+
+NO_CHANNEL = "(none)"
+
+
+def named(users: ir.Table) -> ir.Table:
+    return users.mutate(channel=_.channel.nullif("").fill_null(NO_CHANNEL))
+
+
+def lived(since: ir.DateValue, last: ir.DateScalar) -> ir.IntegerValue:
+    """Days from a day to the last one; the column stands on the left, because a literal takes no deferred argument."""
+    return since.delta(last, unit="day") * -1
+
+
+def within(table: ir.Table, day: str, period: Period | None, metric: str) -> ir.Table:
+    if (days := bounds(period, metric)) is None:
+        return table
+    return table.filter(table[day].between(*map(ibis.date, days)))
+
+
+def last_day(day: ir.DateColumn, until: Day | None, metric: str) -> ir.DateScalar:
+    return day.max().as_scalar() if until is None else ibis.date(as_day(until, "until", metric))

@@ -1,0 +1,130 @@
+"""A cheaper plan for the same answer where the engine has ASOF joins (DuckDB): one join a step instead of sorting all rows.
+
+An ASOF join cannot break ties. Where a row and the one before it in the funnel share their instant, the unit is `tied` and
+is answered by the portable plan, which reads the order from `event_id`; the others lose nothing, because only such a pair
+could have been read in the wrong order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from opslib import contract
+from opslib.metrics._filters import Step, _engine, column, step_holds, where_holds
+from opslib.metrics._funnel_rules import Funnel
+from opslib.metrics._funnel_tries import Value, in_time, unit
+
+
+def possible(events: ir.Table, funnel: Funnel) -> bool:
+    """Whether this plan answers the question.
+
+    It needs required steps in order, of which no two in a row can be the same row; the deepest or the first try of each
+    unit; nothing excluded, nothing held.
+    """
+    in_order = funnel.order == "ordered" and funnel.entry in ("best", "first") and not funnel.attempts
+    plain = not (funnel.exclusions or funnel.hold or any(funnel.optional)) and len(funnel.units) == 1
+    names = [_events(step) for step in funnel.steps]
+    apart = len(names) > 1 and all(names) and all(not a & b for a, b in pairwise(names))
+    return in_order and plain and apart and _engine(events) == "duckdb"
+
+
+def _events(step: Step) -> set[str]:
+    """The names of the events that a step can be; empty where it can be any."""
+    event = step.get("event") if isinstance(step, Mapping) else step
+    return set() if event is None else {event} if isinstance(event, str) else set(event)
+
+
+def reached_units(events: ir.Table, funnel: Funnel) -> tuple[ir.Table, ir.Table]:
+    """How many units reached each step (`step`, `reached`), and the tied units, which are not counted.
+
+    Read backwards: a row reaches its step when the latest row before it that reached the step before has an entry in time;
+    the latest row has the latest entry, so no other could do better. (Not so where a step has a window of its own.)
+    """
+    keys = unit(funnel)
+    entries = step_rows(events, funnel, 1)
+    if funnel.entry == "first":
+        entries = entries.group_by(keys).agg(ts=_.ts.min())
+    level = entries.select(*keys, "ts", t1="ts")
+    units = [level.select(*keys).distinct()]
+    for i in funnel.numbers[1:]:
+        rows = step_rows(events, funnel, i).select(*keys, "ts").semi_join(units[-1], keys)  # fewer, step by step
+        before = level.select(**{f"{k}_": level[k] for k in keys}, before=level.ts, t1=level.t1)
+        joined = rows.asof_join(before, on=rows.ts >= before.before, predicates=[(k, f"{k}_") for k in keys])
+        joined = joined.select(*keys, "ts", "before", "t1")
+        level = joined.filter(joined.before.notnull() & in_time(joined, funnel, i, joined.ts))
+        units.append(level.group_by(keys).agg(tie=(_.ts == _.before).max()))
+        level = level.drop("before")
+    tied = _tied(units[1:])
+    counts = [u.anti_join(tied, keys).agg(reached=_.count()).mutate(step=i) for i, u in enumerate(units, 1)]
+    return ibis.union(*counts), tied
+
+
+def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> tuple[ir.Table, ir.Table]:
+    """The counted try of each unit and value of the `further` columns of its entry; and the tied units, not among them.
+
+    Read forwards: the tries that reach a step are those that reach the step before and whose next row of the step comes in
+    time. Of the tries of one unit that reach a step the earliest is the earliest at all steps, so minima describe it.
+    """
+    keys = [*unit(funnel), *further]
+    entries = step_rows(events, funnel, 1, further).rename(t1="ts").mutate(tie=False)
+    if funnel.entry == "first":
+        entries = _earliest(entries, keys, 1)
+    levels, reached = [_earliest(entries, keys, 1)], entries
+    for i in funnel.numbers[1:]:
+        reached = _advance(reached, step_rows(events, funnel, i).semi_join(levels[-1], unit(funnel)), funnel, i)
+        levels.append(_earliest(reached, keys, i))
+    tied = _tied(levels[1:])
+    ended = [level.anti_join(deeper, keys) for level, deeper in pairwise(levels)] + levels[-1:]
+    parts = []
+    for i, level in enumerate(ended, 1):
+        times = {f"t{j}": level[f"t{j}"] if j <= i else ibis.null("timestamp(6)") for j in funnel.numbers}
+        parts.append(level.select(*keys, "day", **times, depth=ibis.literal(i, "int64")))
+    found = ibis.union(*parts) if parts[1:] else parts[0]
+    return found.anti_join(tied, unit(funnel)), tied
+
+
+def step_rows(events: ir.Table, funnel: Funnel, step: int, further: Mapping[str, Value] | None = None) -> ir.Table:
+    """The rows of a step: the unit, `ts`, `day`; of the first step only those that may enter."""
+    rows = events.filter(step_holds(events, funnel.steps[step - 1]))
+    if funnel.where:
+        rows = rows.filter(where_holds(rows, funnel.where))
+    if funnel.period and (step == 1 or funnel.within_period):
+        rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
+    carried = {name: value(rows) for name, value in (further or {}).items()}
+    rows = contract.keyed(rows.mutate(**carried))
+    who = {name: column(rows, c) for name, c in zip(unit(funnel), funnel.units, strict=True)}
+    rows = rows.select(**who, ts=rows.ts, day=rows.day, **{name: rows[name] for name in carried})
+    return rows.filter(*(rows[name].notnull() for name in who))
+
+
+def _advance(reached: ir.Table, rows: ir.Table, funnel: Funnel, step: int) -> ir.Table:
+    """The tries whose next row of the step comes in time."""
+    before = f"t{step - 1}"
+    there = rows.select(**{f"{k}_": rows[k] for k in unit(funnel)}, there=rows.ts)
+    on = reached[before] <= there.there
+    joined = reached.asof_join(there, on=on, predicates=[(k, f"{k}_") for k in unit(funnel)])
+    joined = joined.select(*reached.columns, "there")
+    joined = joined.filter(in_time(joined, funnel, step, joined.there))
+    return joined.mutate(tie=joined.tie | (joined.there == joined[before])).rename({f"t{step}": "there"})
+
+
+def _earliest(tries: ir.Table, keys: list[str], step: int) -> ir.Table:
+    """The earliest try of each key, and whether any of its tries is tied."""
+    times = {f"t{i}": tries[f"t{i}"].min() for i in range(1, step + 1)}
+    return tries.group_by(keys).agg(day=tries.day.min(), **times, tie=tries.tie.max())
+
+
+def _tied(levels: list[ir.Table]) -> ir.Table:
+    """The units with a tie at any level.
+
+    Packed into one list and unpacked again, so that the engine expects few and looks them up in the rows, not the rows in
+    them: where there are none it then reads no row a second time.
+    """
+    tied = [level.filter(level.tie).select("u0") for level in levels]
+    tied = ibis.union(*tied) if tied[1:] else tied[0]
+    return tied.agg(u0=tied.u0.collect(distinct=True)).select(u0=_.u0.unnest())

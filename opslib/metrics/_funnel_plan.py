@@ -1,0 +1,47 @@
+"""Which plan answers a funnel: the portable definition, or ASOF joins where the engine has them. The answer is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ibis
+import ibis.expr.types as ir
+
+from opslib.metrics import _funnel_asof as asof
+from opslib.metrics._funnel_counted import counted, spread, step_sums
+from opslib.metrics._funnel_rules import Funnel
+from opslib.metrics._funnel_tries import Value, marked, tries, unit
+
+
+def step_counts(events: ir.Table, funnel: Funnel) -> ir.Table:
+    """One row per step: how many counted tries reached it."""
+    if not asof.possible(events, funnel) or any(funnel.step_windows):
+        tried = counted_tries(events, funnel)
+        return spread(tried.agg(**step_sums(tried, funnel)), funnel)
+    reached, tied = asof.reached_units(events, funnel)
+    own = {f"c{i}": ibis.ifelse(reached.step == i, reached.reached, 0).sum() for i in funnel.numbers}
+    tried = counted_tries(events, funnel, only=tied)
+    both = reached.agg(**own).union(tried.agg(**step_sums(tried, funnel)))
+    return spread(both.agg(**{f"c{i}": both[f"c{i}"].sum() for i in funnel.numbers}), funnel)
+
+
+def counted_tries(events: ir.Table, funnel: Funnel, *, ids: bool = False, only: ir.Table | None = None) -> ir.Table:
+    """The counted tries by the definition; of `only` those units, if any are given."""
+    rows = marked(events, funnel, ids=ids, only=only)
+    return counted(tries(rows, funnel, unit(funnel)), funnel, unit(funnel))
+
+
+def counted_by_entry(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> ir.Table:
+    """The counted tries of each unit and value of `further`, which are columns of the rows that enter.
+
+    Columns: the unit, those of `further`, `day`, `t<i>` and `depth`.
+    """
+    if not asof.possible(events, funnel):
+        return _by_entry(events, funnel, further)
+    found, tied = asof.deepest_tries(events, funnel, further)
+    return found.union(_by_entry(events, funnel, further, only=tied).select(*found.columns))
+
+
+def _by_entry(events: ir.Table, funnel: Funnel, further: Mapping[str, Value], only: ir.Table | None = None) -> ir.Table:
+    rows = marked(events, funnel, further=further, only=only)
+    return counted(tries(rows, funnel, unit(funnel), further), funnel, unit(funnel), list(further))

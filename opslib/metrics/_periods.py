@@ -1,0 +1,117 @@
+"""Calendar periods as whole numbers, so that "the next week" is + 1 on every engine; and the arguments that name them.
+
+Days are counted from Monday 1970-01-05; weeks, months and UTC hours in step with them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from opslib.errors import near
+
+GRAINS = ("day", "week", "month")
+WEEK_SHIFT = {"monday": 0, "sunday": 1}  # days from the week's first day to Monday
+EPOCH = dt.date(1970, 1, 5)
+LONGEST = 10_000  # periods of one series; Trino builds no longer sequence
+
+Day = str | dt.date
+Period = tuple[Day, Day]
+
+
+def index(day: ir.DateValue, grain: str = "day", week_start: str = "monday") -> ir.IntegerValue:
+    """The number of the day, week or month that a local day lies in."""
+    if grain == "month":
+        return day.year().cast("int64") * 12 + day.month().cast("int64") - 1
+    days = day.delta(ibis.date(EPOCH), unit="day").cast("int64")
+    return days if grain == "day" else (days + WEEK_SHIFT[week_start]) // 7
+
+
+def hour_index(ts: ir.TimestampValue) -> ir.IntegerValue:
+    """The number of the UTC hour; floored first, because Postgres would round."""
+    return ts.truncate("h").delta(ibis.timestamp(EPOCH.isoformat()), unit="hour").cast("int64")
+
+
+def first_day(p: ir.IntegerValue, grain: str = "day", week_start: str = "monday") -> ir.DateValue:
+    """The local day on which the period of that number begins."""
+    if grain == "month":
+        return ibis.date(p // 12, p % 12 + 1, 1)
+    days = p if grain == "day" else p * 7 - WEEK_SHIFT[week_start]
+    # DuckDB makes a timestamp of date + interval while ibis still says date: the way through a timestamp is cast.
+    return (days.as_interval("D") + ibis.date(EPOCH)).cast("timestamp").date()
+
+
+def first_hour(p: ir.IntegerValue) -> ir.TimestampValue:
+    return p.as_interval("h") + ibis.timestamp(EPOCH.isoformat())
+
+
+def last_complete(until: ir.DateValue, grain: str = "day", week_start: str = "monday") -> ir.IntegerValue:
+    """The number of the last period that ends on `until` or before."""
+    if grain == "day":
+        return index(until)
+    return index((until + ibis.interval(days=1)).cast("timestamp").date(), grain, week_start) - 1
+
+
+def numbers(n: int, name: str = "k") -> ir.Table:
+    """0, 1, …, n − 1."""
+    return ibis.range(n).unnest().name(name).as_table().select(**{name: ibis._[name].cast("int64")})
+
+
+def span(low: ir.IntegerScalar, high: ir.IntegerScalar) -> ir.Table:
+    """Every period number `p` from low to high, both included; none where either is null."""
+    return numbers(LONGEST, "p").select(p=ibis._.p + low).filter(ibis._.p <= high)
+
+
+def observed_until(table: ir.Table, until: Day | None, metric: str) -> ir.DateScalar:
+    """The last local day that has been observed: as told, else the last day of the data."""
+    if until is None:
+        return table.day.max().as_scalar()
+    return ibis.date(as_day(until, "until", metric))
+
+
+def bounds(period: Period | None, metric: str) -> tuple[dt.date, dt.date] | None:
+    """The reporting period's first and last local day, both included."""
+    if period is None:
+        return None
+    if isinstance(period, str) or len(period) != 2:
+        raise ValueError(f"{metric}: period must be (first day, last day), got {period!r}")
+    start, end = (as_day(day, "period", metric) for day in period)
+    if start > end:
+        raise ValueError(f"{metric}: period must end on or after its first day, got {start} to {end}")
+    return start, end
+
+
+def whole_periods(days: tuple[dt.date, dt.date], grain: str, week_start: str) -> tuple[dt.date, dt.date]:
+    """The same days widened to whole weeks or months."""
+
+    def floor(day: dt.date) -> dt.date:
+        if grain == "week":
+            return day - dt.timedelta((day.weekday() + WEEK_SHIFT[week_start]) % 7)
+        return day.replace(day=1) if grain == "month" else day
+
+    longest = {"week": 7, "month": 31}.get(grain, 1)
+    return floor(days[0]), floor(floor(days[1]) + dt.timedelta(longest)) - dt.timedelta(1)
+
+
+def as_day(day: Any, name: str, metric: str) -> dt.date:
+    try:
+        return day if type(day) is dt.date else dt.date.fromisoformat(day)
+    except (TypeError, ValueError):
+        raise ValueError(f"{metric}: {name} must be local days like '2026-01-31', got {day!r}") from None
+
+
+def one_of(value: Any, allowed: Iterable[str], name: str, metric: str) -> None:
+    """Raises ValueError, naming the near miss, unless the value is among those allowed."""
+    if value not in (allowed := tuple(allowed)):
+        hint = near(str(value), allowed)
+        raise ValueError(f"{metric}: {name} must be one of {', '.join(allowed)}, got {value!r}; {hint}".rstrip("; "))
+
+
+def whole(value: Any, low: int, high: int, name: str, metric: str) -> None:
+    """Raises ValueError unless the value is a whole number from low to high."""
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{metric}: {name} must be a whole number from {low} to {high}, got {value!r}")

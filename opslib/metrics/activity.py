@@ -1,0 +1,214 @@
+"""How many users are active, and how often. Runs on `events` or on `daily`: both have user_id, day and event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from opslib.metrics._filters import Step
+from opslib.metrics._periods import (
+    GRAINS,
+    WEEK_SHIFT,
+    Day,
+    Period,
+    bounds,
+    first_day,
+    index,
+    last_complete,
+    numbers,
+    observed_until,
+    one_of,
+    span,
+    whole,
+)
+from opslib.metrics._visits import gaps, user_periods, visits
+
+Window = int | str
+
+
+def active_users(
+    events: ir.Table,
+    *,
+    event: Step = None,
+    windows: Sequence[Window] = (1, 7, 30),
+    period: Period | None = None,
+    until: Day | None = None,
+    week_start: str = "monday",
+) -> ir.Table:
+    """Distinct users active in each window: DAU, WAU, MAU, any other number of days, or calendar periods.
+
+    One row per (window, last day). A window of n days ends on every local day, also on days without events; a window
+    "week" or "month" is the calendar's own. Windows that have not ended are absent, never small.
+
+    Columns
+    -------
+    window    : string  as asked: "1", "7", "30", "week", "month"
+    start     : date    first local day of the window
+    end       : date    last local day of the window
+    days      : int     days in the window
+    users     : int     distinct users with at least one event in the window
+    user_days : int     sum of the daily active users over the window, days
+
+    Definition: the trailing window of n days holds the day itself and the n − 1 days before it; an event n days ago is
+    out. Events before `period` count in its first windows. Stickiness (DAU / MAU) is user_days / (days × users): the
+    average DAU over the window, quiet days included, over the distinct users of the same window.
+    Error: none, a census of what was tracked; neighbouring trailing windows share users.
+    Source: terms.yml, `activity.dau`, `activity.wau`, `activity.mau`, `activity.dau_mau`.
+
+    Raises
+    ------
+    ValueError  if a window is not a number of days from 1 to 366, "day", "week" or "month".
+    """
+    name = "active_users"
+    trailing = [w for w in windows if type(w) is int]
+    calendar = [str(w) for w in windows if type(w) is not int]
+    if not windows or isinstance(windows, str):
+        raise ValueError(f"{name}: windows must be a list such as (1, 7, 30) or ('week',), got {windows!r}")
+    for days in trailing:
+        whole(days, 1, 366, "windows", name)
+    for grain in calendar:
+        one_of(grain, GRAINS, "windows", name)
+    one_of(week_start, WEEK_SHIFT, "week_start", name)
+
+    asked, last = bounds(period, name), observed_until(events, until, name)
+    by_gap = gaps(user_periods(visits(events, event, until=until, metric=name)), longest=max([31, *trailing]))
+    parts = [_trailing(by_gap, trailing, _reach(by_gap, asked, last))] if trailing else []
+    parts += [_calendar(by_gap, g, week_start, _reach(by_gap, asked, last, g, week_start)) for g in calendar]
+    found = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return found.order_by("days", "window", "end")
+
+
+def dau_mau(
+    events: ir.Table,
+    *,
+    event: Step = None,
+    window_days: int = 30,
+    period: Period | None = None,
+    until: Day | None = None,
+) -> ir.Table:
+    """The share of a window's days on which its average user was active: the DAU / MAU ratio, as counts.
+
+    One row per local day.
+
+    Columns
+    -------
+    day       : date  last day of the window
+    days      : int   days in the window
+    users     : int   distinct users of the window (MAU)
+    user_days : int   sum of DAU over the window, days; the ratio is user_days / (days × users)
+
+    Definition: the average DAU over the window, quiet days included, over the window's distinct users; not the last
+    day's DAU, which on a Sunday says something else than on a Monday.
+    Error: users differ in their own share of days; bootstrap users, days of one user are not independent.
+    Source: terms.yml, `activity.dau_mau`.
+
+    Raises
+    ------
+    ValueError  if `window_days` is not between 1 and 366.
+    """
+    whole(window_days, 1, 366, "window_days", "dau_mau")
+    found = active_users(events, event=event, windows=(window_days,), period=period, until=until)
+    return found.select("days", "users", "user_days", day=_.end).relocate("day").order_by("day")
+
+
+def stickiness(
+    events: ir.Table,
+    *,
+    event: Step = None,
+    grain: str = "day",
+    period: Period | None = None,
+    week_start: str = "monday",
+) -> ir.Table:
+    """Users by the number of days (weeks, months) on which they were active in the reporting period.
+
+    One row per number of active periods that some user has.
+
+    Columns
+    -------
+    periods  : int  active days, weeks or months, at least 1
+    users    : int  distinct users active in exactly that many
+    at_least : int  distinct users active in that many or more
+
+    Definition: a period counts once however many events it has; only events within `period` count, so a week or month
+    that the reporting period cuts may hold few days.
+    Error: none, a census of what was tracked.
+    Source: terms.yml, `activity.stickiness`.
+
+    Raises
+    ------
+    ValueError  if `grain` is not "day", "week" or "month".
+    """
+    one_of(grain, GRAINS, "grain", "stickiness")
+    one_of(week_start, WEEK_SHIFT, "week_start", "stickiness")
+    rows = visits(events, event, until=None, metric="stickiness")
+    if asked := bounds(period, "stickiness"):
+        rows = rows.filter(rows.day.between(*map(ibis.date, asked)))
+    each = user_periods(rows, grain, week_start).group_by("user_id").agg(periods=_.count())
+    counts = each.group_by("periods").agg(users=_.count())
+    or_more = ibis.cumulative_window(order_by=ibis.desc("periods"))
+    return counts.mutate(at_least=_.users.sum().over(or_more).cast("int64")).order_by("periods")
+
+
+def _reach(counts: ir.Table, asked, last: ir.DateScalar, grain: str = "day", week_start: str = "monday") -> ir.Table:
+    """The periods to report: those asked for, or all since the first event, as far as they have been observed."""
+    complete = last_complete(last, grain, week_start)
+    if asked:
+        low, high = (index(ibis.date(day), grain, week_start) for day in asked)
+        return span(low, ibis.least(high, complete))
+    first = counts.p.min().as_scalar()
+    return span(first if grain == "day" else index(first_day(first), grain, week_start), complete)
+
+
+def _trailing(by_gap: ir.Table, windows: Sequence[int], reach: ir.Table) -> ir.Table:
+    """Running sums of comings and goings: linear in days × gaps, whatever the windows' lengths."""
+    turns = numbers(3 * len(windows))
+    days = ibis.cases(*[(turns.k // 3 == i, w) for i, w in enumerate(windows)])
+    # Turn 0: the user-day begins; 1: the user leaves the window or is seen again; 2: the user-day leaves the window.
+    turns = turns.select(days=days.cast("int64"), turn=turns.k % 3)
+    moves = by_gap.cross_join(turns).select(
+        "days",
+        p=_.p + ibis.cases((_.turn == 0, 0), (_.turn == 1, ibis.least(_.gap, _.days)), else_=_.days),
+        users=ibis.cases((_.turn == 0, _.users), (_.turn == 1, -_.users), else_=0),
+        user_days=ibis.cases((_.turn == 0, _.users), (_.turn == 2, -_.users), else_=0),
+        shown=ibis.literal(0, "int64"),
+    )
+    shown = reach.cross_join(turns.filter(_.turn == 0)).select(
+        "days", "p", users=ibis.literal(0, "int64"), user_days=ibis.literal(0, "int64"), shown=ibis.literal(1, "int64")
+    )
+    so_far = ibis.cumulative_window(group_by="days", order_by="p")
+    return (
+        moves.union(shown)
+        .group_by("days", "p")
+        .agg(users=_.users.sum(), user_days=_.user_days.sum(), shown=_.shown.max())
+        .mutate(users=_.users.sum().over(so_far), user_days=_.user_days.sum().over(so_far))
+        .filter(_.shown == 1)
+        .select(
+            window=_.days.cast("string"),
+            start=first_day(_.p - _.days + 1),
+            end=first_day(_.p),
+            days=_.days,
+            users=_.users.cast("int64"),
+            user_days=_.user_days.cast("int64"),
+        )
+    )
+
+
+def _calendar(by_gap: ir.Table, grain: str, week_start: str, reach: ir.Table) -> ir.Table:
+    """A user counts on the last day in the period: the one whose next lies beyond the period's end."""
+    days = by_gap.mutate(day=_.p, p=index(first_day(_.p), grain, week_start))
+    days = days.mutate(last=index(first_day(_.p + 1, grain, week_start)) - 1)
+    counts = days.group_by("p").agg(
+        users=ibis.ifelse(_.day + _.gap > _.last, _.users, 0).sum(), user_days=_.users.sum()
+    )
+    ends = reach.mutate(start=first_day(_.p, grain, week_start), next=first_day(_.p + 1, grain, week_start))
+    return ends.left_join(counts, "p").select(
+        window=ibis.literal(grain),
+        start=_.start,
+        end=first_day(index(_.next) - 1),
+        days=(index(_.next) - index(_.start)).cast("int64"),
+        users=_.users.fill_null(0).cast("int64"),
+        user_days=_.user_days.fill_null(0).cast("int64"),
+    )

@@ -1,0 +1,276 @@
+"""The smallest segments that explain most of a change, tested against all the segments that could have been named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, special
+
+from opslib.errors import TooLittleError
+from opslib.models.contributions import Contributions, contributions
+from opslib.models.scores import Counts, Design, MixModel, Model, StepModel, fit
+
+MOST_CAUSES = 8  # of one kind
+STARTS = 8  # beginnings of the search
+COLUMNS = ["kind", "step", "segment", "dimension", "value", "contribution", "low", "high", "p", "users"]
+COLUMNS += ["before", "after"]
+
+
+@dataclass(frozen=True)
+class Localization:
+    """total = the causes' contributions + unexplained.
+
+    `causes` has one row per cause, largest first: kind (mix or step), step (name of the step; empty for mix), segment
+    (dimension → value; empty is everybody), dimension and value (the same as text, joined by " × "), contribution, low,
+    high, p (corrected for all segments and steps looked at), users (both periods), before, after (the segment's share
+    of entries, or its rate).
+    """
+
+    total: float
+    unexplained: float
+    unexplained_low: float
+    unexplained_high: float
+    causes: pd.DataFrame
+
+    @property
+    def unexplained_share(self) -> float:
+        """Of the total; may exceed 1 or be negative when causes oppose each other; blank when nothing moved."""
+        return self.unexplained / self.total if self.total else float("nan")
+
+
+def locate(
+    cells: pd.DataFrame,
+    dimensions: Sequence[str],
+    *,
+    before: Sequence[str] = ("n0", "hits0"),
+    after: Sequence[str] = ("n1", "hits1"),
+    steps: Sequence[str] = ("entered", "returned"),
+    depth: int = 2,
+    alpha: float = 0.01,
+    dispersion: float = 1.0,
+    level: float = 0.95,
+    draws: int = 300,
+    seed: int = 0,
+) -> Localization:
+    """Name the segments in which a step's rate, or the share of users, changed between two periods.
+
+    `cells` has one row per combination of the dimensions, with the users who reached each of `steps` before and after
+    (two steps are a plain rate).
+
+    Definition: all segments of up to `depth` conditions are candidates, and everybody. Within a kind (each step; mix)
+    the segment with the largest score gain is taken, the rest is tested again given what was taken, and so on while the
+    corrected p is below `alpha`; then what has become superfluous is dropped. A wider segment is preferred unless the
+    narrower one gains more than its greater choice would by chance. A rate is compared within cells (Mantel-Haenszel),
+    so that mix cannot pass for behaviour. A shift of shares is a cause only if it moved the overall rate by more than
+    the rate's own standard error. Contributions: the fitted effect of each cause, given the others, in units of
+    the overall conversion (Das Gupta weights).
+    Error: percentiles of a parametric bootstrap of the cells given the causes found; the choice of the segment is not
+    in it, so intervals of weak causes are too narrow. `dispersion` > 1 widens the tests of the shares, where counts
+    vary more from period to period than single users' independent visits would.
+    Source: score tests, Mantel & Haenszel 1959; the correction by the effective number of tests from simulated maxima.
+
+    Raises
+    ------
+    ValueError      if a column is missing or a step has more users than the one before.
+    TooLittleError  if a period has no entries.
+    """
+    table = _table(cells, dimensions, before, after, steps)
+    segments, members = candidates(table[list(dimensions)], depth)
+    counts = Counts(*(table[list(side)].to_numpy(float).T for side in (before, after)))
+    if counts.before[0].sum() == 0 or counts.after[0].sum() == 0:
+        raise TooLittleError("locating causes needs entries in both periods")
+    searches = [Search(members, MixModel(counts.before[0], counts.after[0], dispersion), fixed=(0,))]
+    searches += [Search(members, StepModel.of(counts, k)) for k in range(1, len(steps))]
+    rng = np.random.default_rng(seed)
+    tests = sum(search.effective_tests(rng) for search in searches)
+    penalty = _penalty(segments)
+    siblings = _siblings(segments)
+    chosen = [search.retold(search.select(penalty, tests, alpha), siblings, tests, alpha) for search in searches]
+    found = contributions(counts, [members[:, c].toarray() for c in chosen], draws, rng, level)
+    rows = []
+    for kind, (search, taken) in enumerate(zip(searches, chosen, strict=True)):
+        p = search.adjusted_p(taken, tests)
+        for i, segment in enumerate(taken):
+            if kind == 0 and abs(found.effects[0][i]) < counts.change_se():
+                continue  # the shares moved, the rate did not care
+            row = _described(segments[segment], kind, steps, counts, members[:, [segment]].toarray()[:, 0] > 0)
+            interval = {"low": found.low[kind][i], "high": found.high[kind][i]}
+            rows.append(row | {"contribution": found.effects[kind][i], "p": p[i]} | interval)
+    causes = pd.DataFrame(rows, columns=COLUMNS)
+    causes = causes.sort_values("contribution", key=lambda c: -c.astype(float).abs(), kind="stable", ignore_index=True)
+    return _closed(counts, causes, found, level)
+
+
+def _closed(counts: Counts, causes: pd.DataFrame, found: Contributions, level: float) -> Localization:
+    total = counts.change()
+    rest = total - float(causes.contribution.astype(float).sum())
+    half = special.ndtri((1 + level) / 2) * counts.change_se()
+    return Localization(total, rest, rest - half, rest + half, causes)
+
+
+def _table(
+    cells: pd.DataFrame, dimensions: Sequence[str], before: Sequence[str], after: Sequence[str], steps: Sequence[str]
+) -> pd.DataFrame:
+    missing = [c for c in (*dimensions, *before, *after) if c not in cells.columns]
+    if missing:
+        raise ValueError(f"locate: no column {missing[0]!r} among the cells")
+    if not len(before) == len(after) == len(steps) >= 2:
+        raise ValueError(f"locate: {len(steps)} steps need as many columns before and after, at least 2")
+    for side in (before, after):
+        values = cells[list(side)].to_numpy(float)
+        if not (values >= 0).all() or (np.diff(values, axis=1) > 0).any():
+            raise ValueError(f"locate: a count is negative or missing, or a step has more users than before: {side}")
+    return cells.groupby(list(dimensions), dropna=False, sort=False)[[*before, *after]].sum().reset_index()
+
+
+def candidates(values: pd.DataFrame, depth: int) -> tuple[list[dict[str, Any]], sparse.csc_array]:
+    """All segments of up to `depth` conditions that are different sets of cells, and who is in them (cells × segments).
+
+    Of segments that hold the same cells the one with the fewest conditions stays; the first is everybody.
+    """
+    segments: list[dict[str, Any]] = []
+    blocks = []
+    for size in range(depth + 1):
+        for names in combinations(values.columns, size):
+            code, keys = _grouped(values, names)
+            segments += [dict(zip(names, key, strict=True)) for key in keys]
+            shape = (len(values), len(keys))
+            blocks.append(sparse.csc_array((np.ones(len(values)), (np.arange(len(values)), code)), shape=shape))
+    members = sparse.hstack(blocks, format="csc")
+    print_of = members.T @ np.random.default_rng(0).random((len(values), 2))
+    first = np.sort(np.unique(print_of.round(9), axis=0, return_index=True)[1])
+    return [segments[i] for i in first], members[:, first]
+
+
+def _grouped(values: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, list[tuple]]:
+    if not names:
+        return np.zeros(len(values), dtype=int), [()]
+    grouped = values.groupby(list(names), dropna=False, sort=False)
+    first = grouped.head(1)[list(names)].itertuples(index=False)
+    return grouped.ngroup().to_numpy(), [tuple(None if pd.isna(v) else v for v in row) for row in first]
+
+
+def _penalty(segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """What the best of as many segments with as many conditions would gain by chance."""
+    conditions = np.array([len(s) for s in segments])
+    return 2 * np.log(np.bincount(conditions)[conditions])
+
+
+def _siblings(segments: Sequence[Mapping[str, Any]]) -> dict[int, list[int]]:
+    """The one or two other values of the dimension, for segments of one condition."""
+    values: dict[str, list[int]] = {}
+    for i, segment in enumerate(segments):
+        if len(segment) == 1:
+            values.setdefault(next(iter(segment)), []).append(i)
+    few = [v for v in values.values() if 2 <= len(v) <= 3]
+    return {i: [j for j in group if j != i] for group in few for i in group}
+
+
+def _described(
+    segment: Mapping[str, Any], kind: int, steps: Sequence[str], counts: Counts, inside: np.ndarray
+) -> dict[str, Any]:
+    rates = []
+    for side in (counts.before, counts.after):
+        below = side[0].sum() if kind == 0 else side[kind - 1][inside].sum()
+        top = side[kind][inside].sum() if kind else side[0][inside].sum()
+        rates.append(top / below if below else np.nan)
+    return {
+        "kind": "step" if kind else "mix",
+        "step": steps[kind] if kind else "",
+        "segment": dict(segment),
+        "dimension": " × ".join(segment),
+        "value": " × ".join(str(v) for v in segment.values()),
+        "users": counts.before[0][inside].sum() + counts.after[0][inside].sum(),
+        "before": rates[0],
+        "after": rates[1],
+    }
+
+
+@dataclass(frozen=True)
+class Search:
+    """Score tests of one kind over all candidates, by their column in `members` (cells × candidates)."""
+
+    members: sparse.csc_array
+    model: Model
+    fixed: tuple[int, ...] = ()  # in the model without being a cause
+
+    def z(self, given: Sequence[int], noise: np.ndarray | None = None) -> np.ndarray:
+        """Each candidate's z given the segments already in the model, or of `noise` (cells × draws)."""
+        x, s = self.members, self.members[:, [*self.fixed, *given]].toarray()
+        design = Design.of(s)
+        score, information, variance = self.model.at(design.at(fit(self.model, design)))
+        score = score[:, None] if noise is None else noise * np.sqrt(variance)[:, None]
+        heavy, spread = information[:, None] * s, variance[:, None] * s
+        b = (x.T @ heavy) @ np.linalg.pinv(s.T @ heavy)
+        u, v = x.T @ score - b @ (s.T @ score), x.T @ variance
+        left = v - 2 * ((x.T @ spread) * b).sum(axis=1) + ((b @ (s.T @ spread)) * b).sum(axis=1)
+        enough = left > 1e-3 * np.maximum(v, 1e-9)
+        z = u / np.sqrt(np.where(enough, left, np.inf))[:, None]
+        return z[:, 0] if noise is None else z
+
+    def effective_tests(self, rng: np.random.Generator, draws: int = 200) -> float:
+        """So many independent tests would have the same median of their largest |z|."""
+        largest = np.abs(self.z([], rng.standard_normal((self.members.shape[0], draws)))).max(axis=0)
+        return float(np.log(0.5) / np.log1p(-2 * special.ndtr(-max(np.median(largest), 0.1))))
+
+    def select(self, penalty: np.ndarray, tests: float, alpha: float) -> list[int]:
+        """The shortest list of causes that leaves nothing significant, from several beginnings.
+
+        A wide segment taken first may need exceptions that a better beginning does without.
+        """
+        found = self._forward([], penalty, tests, alpha)
+        if len(found) <= 2:
+            return found
+        gain = self._gain([], penalty, tests, alpha)
+        starts = [int(c) for c in np.argsort(-gain)[:STARTS] if np.isfinite(gain[c]) and c != found[0]]
+        lists = [found, *(self._forward([start], penalty, tests, alpha) for start in starts)]
+        return min(lists, key=self._untidiness)
+
+    def _untidiness(self, chosen: list[int]) -> tuple[int, int]:
+        signs = [np.sign(self.z([c for c in chosen if c != own])[own]) for own in chosen]
+        return len(chosen), int(len(chosen) - abs(sum(signs)))
+
+    def _forward(self, chosen: list[int], penalty: np.ndarray, tests: float, alpha: float) -> list[int]:
+        """Take the best segment while one is significant, and drop what the others have made superfluous."""
+        while len(chosen) < MOST_CAUSES:
+            gain = self._gain(chosen, penalty, tests, alpha)
+            best = int(np.argmax(gain))
+            if not np.isfinite(gain[best]):
+                break
+            chosen = [*chosen, best]
+            while (p := self.adjusted_p(chosen, tests)).max() >= alpha:
+                if chosen.pop(int(np.argmax(p))) == best:
+                    return chosen
+        return chosen
+
+    def _gain(self, given: list[int], penalty: np.ndarray, tests: float, alpha: float) -> np.ndarray:
+        z = self.z(given)
+        gain = np.where(_corrected(z, tests) < alpha, z**2 - penalty, -np.inf)
+        gain[[*self.fixed, *given]] = -np.inf
+        return gain
+
+    def retold(self, chosen: list[int], siblings: Mapping[int, list[int]], tests: float, alpha: float) -> list[int]:
+        """“Everybody, but not this value” as the one or two other values, where these leave nothing to explain."""
+        for exception in chosen:
+            others = siblings.get(exception, [])
+            if 0 not in chosen or not others or set(others) & set(chosen):
+                continue
+            told = [*(c for c in chosen if c not in (0, exception)), *others]
+            if (_corrected(self.z(told)[[0, exception]], tests) >= alpha).all():
+                return told
+        return chosen
+
+    def adjusted_p(self, chosen: Sequence[int], tests: float) -> np.ndarray:
+        """Corrected p of each chosen segment given the others."""
+        z = [self.z([c for c in chosen if c != own])[own] for own in chosen]
+        return _corrected(np.array(z), tests)
+
+
+def _corrected(z: np.ndarray, tests: float) -> np.ndarray:
+    """The chance that the largest of `tests` |z| is at least this one."""
+    return -np.expm1(tests * np.log1p(-np.minimum(2 * special.ndtr(-np.abs(z)), 1 - 1e-16)))

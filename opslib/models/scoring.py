@@ -1,0 +1,127 @@
+"""How good predicted risks are: ranking, calibration, and what the highest risks bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from opslib.errors import TooLittleError
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good risks are against what happened.
+
+    `auc` 0.5 is chance; `brier` 0 is perfect; `ap` average precision; `slope` and `intercept` of the calibration (1 and
+    0 are right; a slope below 1 is overconfident); `deciles` one row per tenth of the risks (decile, n, predicted,
+    observed, low, high).
+    """
+
+    n: int
+    events: int
+    auc: float
+    brier: float
+    ap: float
+    slope: float
+    intercept: float
+    deciles: pd.DataFrame
+    y: np.ndarray
+    p: np.ndarray
+
+    def lift(self, share: float = 0.1) -> float:
+        """Events among the `share` of users with the highest risks, against the average."""
+        return lift(self.y, self.p, share)
+
+
+def lift(y: Any, p: Any, share: float = 0.1) -> float:
+    """The event rate among the highest risks over that of all; 1 is chance. The number of users is rounded up; users
+    tied at the edge count with their average.
+
+    Raises
+    ------
+    ValueError  if `share` is not in 0..1, or lengths differ.
+    """
+    y, p = outcomes(y, p)
+    if not 0 < share <= 1:
+        raise ValueError(f"lift: share must be above 0 and at most 1, got {share}")
+    top = int(np.ceil(share * len(y) - 1e-9))
+    edge = np.sort(p)[-top]
+    above, tied = p > edge, p == edge
+    events = y[above].sum() + y[tied].mean() * (top - above.sum())
+    return float(events / top / y.mean()) if y.any() else float("nan")
+
+
+def outcomes(y: Any, p: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of one length, the first of 0 and 1."""
+    y, p = np.asarray(y, dtype=float), np.asarray(p, dtype=float)
+    if y.shape != p.shape or y.ndim != 1 or not np.isin(y, (0, 1)).all() or not np.isfinite(p).all():
+        raise ValueError("scoring: one outcome of 0 or 1 and one risk for each user")
+    return y, p
+
+
+def quality(y: Any, p: Any) -> Quality:
+    """The quality of risks `p` (probabilities) for outcomes `y` (0 or 1).
+
+    Definition: AUC and average precision by ranks, Brier as the mean square error; calibration by a logistic regression
+    of y on the log odds of p; deciles by rank of p, ties kept in the order given.
+    Error: Wilson intervals of the observed rates.
+    Source: scikit-learn's definitions; Cox 1958 (calibration slope).
+
+    Raises
+    ------
+    ValueError      if lengths differ, or an outcome is not 0 or 1.
+    TooLittleError  when all outcomes are the same.
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    y, p = outcomes(y, p)
+    if y.min(initial=1) == y.max(initial=0):
+        raise TooLittleError(f"quality needs users of both outcomes, all {len(y)} are alike")
+    intercept, slope = calibration(y, p)
+    return Quality(
+        len(y),
+        int(y.sum()),
+        float(roc_auc_score(y, p)),
+        float(np.mean((y - p) ** 2)),
+        float(average_precision_score(y, p)),
+        slope,
+        intercept,
+        _deciles(y, p),
+        y,
+        p,
+    )
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    inside = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
+
+
+def calibration(y: np.ndarray, p: np.ndarray) -> tuple[float, float]:
+    """Intercept and slope of outcomes on log odds, by Newton's method; blank where the outcomes separate."""
+    design, beta = np.column_stack([np.ones(len(y)), _logit(p)]), np.array([0.0, 1.0])
+    for _ in range(50):
+        fitted = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
+        slope = design.T @ ((fitted * (1 - fitted))[:, None] * design)
+        step = np.linalg.pinv(slope) @ (design.T @ (y - fitted))
+        beta = beta + step
+        if np.abs(step).max() < 1e-8:
+            return float(beta[0]), float(beta[1])
+    return float("nan"), float("nan")
+
+
+def _deciles(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
+    from statsmodels.stats.proportion import proportion_confint
+
+    rank = np.argsort(np.argsort(p, kind="stable"), kind="stable")
+    tenth = np.minimum(rank * 10 // len(p), 9) + 1
+    table = (
+        pd.DataFrame({"decile": tenth, "p": p, "y": y})
+        .groupby("decile")
+        .agg(n=("y", "size"), predicted=("p", "mean"), hits=("y", "sum"), observed=("y", "mean"))
+    )
+    low, high = proportion_confint(table.hits, table.n, method="wilson")
+    return table.assign(low=low, high=high).drop(columns="hits").reset_index()

@@ -1,0 +1,135 @@
+"""The reporting period: the last week, month or quarter that is over, or any run of days, and the ones before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from opslib.errors import TooLittleError, UsageError, near
+from opslib.text import say
+
+GRAINS = ("week", "month", "quarter")
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """A calendar week (from Monday), month or quarter, or any run of "days"; both days included."""
+
+    grain: str
+    start: dt.date
+    end: dt.date
+
+    def back(self, steps: int) -> Reporting:
+        """The period that lies so many periods earlier; for days, so many times its own length."""
+        if self.grain == "days":
+            length = (self.end - self.start + dt.timedelta(days=1)) * steps
+            return Reporting("days", self.start - length, self.end - length)
+        start, end = self.start, self.end
+        for _ in range(steps):
+            end = start - dt.timedelta(days=1)
+            start = _start(end, self.grain)
+        return Reporting(self.grain, start, end)
+
+    @property
+    def days(self) -> tuple[str, str]:
+        """First and last day as ISO texts, as metrics take a period."""
+        return str(self.start), str(self.end)
+
+    @property
+    def name(self) -> str:
+        """2026-W46, 2026-11, 2026-Q4, or 2026-11-01–2026-11-14."""
+        if self.grain == "week":
+            year, week, _ = self.start.isocalendar()
+            return f"{year}-W{week:02d}"
+        quarter = f"{self.start:%Y}-Q{(self.start.month + 2) // 3}"
+        return {"month": f"{self.start:%Y-%m}", "quarter": quarter}.get(self.grain, f"{self.start}–{self.end}")
+
+    def label(self) -> str:
+        """The period as a reader sees it."""
+        if self.grain == "days":
+            return say(zh="{start} 至 {end}", en="{start} to {end}", start=str(self.start), end=str(self.end))
+        return say(
+            zh="{name}（{start} 至 {end}）",
+            en="{name} ({start} to {end})",
+            name=self.name,
+            start=str(self.start),
+            end=str(self.end),
+        )
+
+
+def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "") -> Reporting:
+    """The last complete period of the data, or the one that ends on `end` or last before it.
+
+    Parameters
+    ----------
+    span : first and last local day of the data
+    grain : week or month
+    end : ISO day; empty for the last day of the data
+
+    Raises
+    ------
+    UsageError      if the grain or the day is not one.
+    TooLittleError  if no complete period lies in the data; names the days that are there.
+    """
+    if grain not in GRAINS:
+        raise UsageError(f"grain must be week, month or quarter, got {grain!r}", near(grain, GRAINS))
+    first, last = span
+    asked = _day(end, "end") if end else last
+    start = _start(asked, grain)
+    if _next(start, grain) - dt.timedelta(days=1) > asked:
+        start = _start(start - dt.timedelta(days=1), grain)
+    found = Reporting(grain, start, _next(start, grain) - dt.timedelta(days=1))
+    if found.start > last or found.end < first or found.end > last:
+        raise _no_data(found, first, last)
+    return found
+
+
+def between(span: tuple[dt.date, dt.date], start: str = "", end: str = "", *, days: int = 28) -> Reporting:
+    """The run of days from `start` to `end`; what is empty is filled from the end of the data, `days` long.
+
+    Raises
+    ------
+    UsageError      if a day is not one, or the period ends before it starts.
+    TooLittleError  if no day of it lies in the data; names the days that are there.
+    """
+    first, last = span
+    final = _day(end, "end") if end else last
+    begin = _day(start, "start") if start else final - dt.timedelta(days=days - 1)
+    if begin > final:
+        raise UsageError(
+            f"the period must end on or after its first day, got {begin} to {final}", "change start or end"
+        )
+    found = Reporting("days", begin, final)
+    if begin > last or final < first:
+        raise _no_data(found, first, last)
+    # The days after the last one observed have not been seen: they are left out, not counted as quiet.
+    return Reporting("days", begin, min(final, last))
+
+
+def _day(text: str, name: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a day like 2026-01-31, got {text!r}") from None
+
+
+def _no_data(found: Reporting, first: dt.date, last: dt.date) -> TooLittleError:
+    return TooLittleError(
+        say(
+            zh="{start} 至 {end} 没有完整数据；现有数据为 {first} 至 {last}，请改参数 start、end",
+            en="no complete data from {start} to {end}; the data runs from {first} to {last}, change start or end",
+            start=str(found.start), end=str(found.end), first=str(first), last=str(last),
+        )
+    )  # fmt: skip
+
+
+def _start(day: dt.date, grain: str) -> dt.date:
+    if grain == "week":
+        return day - dt.timedelta(days=day.weekday())
+    return day.replace(day=1, month=day.month - (day.month - 1) % 3 if grain == "quarter" else day.month)
+
+
+def _next(start: dt.date, grain: str) -> dt.date:
+    if grain == "week":
+        return start + dt.timedelta(days=7)
+    return (start + dt.timedelta(days=95 if grain == "quarter" else 32)).replace(day=1)

@@ -1,0 +1,20 @@
+"""Findings in, one self-contained page out; the page never knows what it shows."""
+
+from opslib.privacy import configure
+from opslib.report.finding import Action, Finding, attempt, cards, headline, section
+from opslib.report.latest import latest
+from opslib.report.lists import write_list
+from opslib.report.tables import key_table
+
+__all__ = [
+    "Action",
+    "Finding",
+    "attempt",
+    "cards",
+    "configure",
+    "headline",
+    "key_table",
+    "latest",
+    "section",
+    "write_list",
+]

@@ -1,0 +1,100 @@
+"""Lists of users or items beside the report: every row, full ids, as CSV; the page links to them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from opslib.errors import UsageError
+from opslib.report.finding import show
+from opslib.report.tables import _FORMULA
+from opslib.text import shown
+
+_STARTS = "^([" + re.escape("".join(_FORMULA)) + "])"
+
+
+def write_list(name: str, frame: Any, *, title: str = "") -> Path:
+    """Write `lists/NAME.csv` beside the report (UTF-8 with BOM, formula-safe) and link to it from the page.
+
+    Ids stand in full here, and only here; the page masks them. A lazy table is streamed by its engine, so that millions of rows
+    never stand in memory. Outside a run the file goes to `outputs/_interactive/`.
+
+    Parameters
+    ----------
+    name : lower-case letters, digits, _ and -; also the file's name
+    frame : a pandas table, or a lazy (ibis) one
+    title : what the list holds, in the reader's words
+
+    Raises
+    ------
+    UsageError  if the name is not a plain file name.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,80}", name):
+        raise UsageError(
+            f"write_list: a name is lower-case letters, digits, _ and -, got {name!r}", "write 'at_risk_users'"
+        )
+    folder = Path(os.environ.get("OPSLIB_RUN_DIR") or Path("outputs") / "_interactive") / "lists"
+    folder.mkdir(parents=True, exist_ok=True)
+    path, aside = folder / f"{name}.csv", folder / f".{name}.new"
+    rows = _write(aside, frame)
+    aside.replace(path)
+    show({"kind": "list", "name": name, "title": shown(title), "rows": rows})
+    return path
+
+
+def _write(path: Path, frame: Any) -> int:
+    """Every batch of the table to the file; the number of rows."""
+    import pyarrow.csv
+
+    rows, writer = 0, None
+    with path.open("wb") as file:
+        file.write(b"\xef\xbb\xbf")
+        for batch in _batches(frame):
+            batch = _safe(batch)
+            if writer is None:
+                writer = pyarrow.csv.CSVWriter(file, batch.schema)
+            writer.write(batch)
+            rows += batch.num_rows
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def _batches(frame: Any) -> Iterator[Any]:
+    """Arrow tables of the frame, one after the other; at least one, so that an empty list has its heads."""
+    import pyarrow as pa
+
+    if hasattr(frame, "to_pyarrow_batches"):
+        with frame.to_pyarrow_batches(chunk_size=100_000) as reader:
+            yield reader.schema.empty_table()
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
+        return
+    try:
+        yield pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of mixed types
+        mixed = dict.fromkeys(frame.select_dtypes("object").columns, "string")
+        yield pa.Table.from_pandas(frame.astype(mixed), preserve_index=False)
+
+
+def _safe(batch: Any) -> Any:
+    """Texts that a spreadsheet would take for a formula get an apostrophe; what CSV cannot carry becomes text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for at, column in enumerate(batch.columns):
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            column, kind = column.cast(kind.value_type), kind.value_type
+        if pa.types.is_nested(kind):
+            column, kind = (
+                pa.chunked_array([pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())]),
+                pa.string(),
+            )
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            column = pc.replace_substring_regex(column.cast(pa.string()), _STARTS, r"'\1")
+        batch = batch.set_column(at, batch.schema.field(at).name, column)
+    return batch

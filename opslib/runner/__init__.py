@@ -1,0 +1,1 @@
+"""Runs notebooks; knows parameters, keys and folders, never what a module is."""

@@ -1,0 +1,100 @@
+"""Several jobs: two at a time, what is up to date skipped and said so, the index written at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from opslib.errors import OpsError
+from opslib.runner import plan
+
+Say = Callable[[str], None]
+
+
+def run(
+    root: Path, names: Sequence[str], overrides: dict[str, str], *, force: bool = False, say: Say = print
+) -> list[dict[str, Any]]:
+    """Run modules of a project and rebuild its index; one record for each module.
+
+    A module whose newest report has the same parameters, data and code is skipped, unless `force`. With several modules an
+    override must be known to one of them; the others pass it over.
+
+    Raises
+    ------
+    UsageError  if a module, or a parameter of it, is not known; before anything runs.
+    """
+    waves = plan.ordered(names, root)
+    mine = {name: plan.declared(root, name, overrides, alone=len(names) == 1) for name in names}
+    plan.all_known(overrides, mine, root)
+    shutil.rmtree(root / "outputs" / ".aside", ignore_errors=True)  # what a killed run left
+    records: list[dict[str, Any]] = []
+    for wave in waves:
+        jobs = []
+        for name in wave:
+            job = plan.job(root, name, mine[name])
+            have = None if force else plan.done(job)
+            if have:
+                say(f"{name}: up to date, skipped ({have.relative_to(root)})")
+                records.append({"module": name, "status": "skipped", "error": "", "folder": str(have)})
+            else:
+                jobs.append(job)
+        for record in _all(jobs):
+            records.append(record)
+            say(_line(record, root))
+    return records
+
+
+def _line(record: dict[str, Any], root: Path) -> str:
+    where = Path(record["folder"]).relative_to(root) / "report.html"
+    verdict = {"ok": "done", "lacking": f"lacks data: {record['error']}", "failed": f"FAILED: {record['error']}"}[
+        record["status"]
+    ]
+    return f"{record['module']}: {verdict} in {record['seconds']:.1f} s ({where})"
+
+
+def _all(jobs: list[plan.Job]) -> Any:
+    from opslib.runner.execute import run as run_one
+
+    workers = min(len(jobs), os.cpu_count() or 1, 4)
+    os.environ.setdefault("OPSLIB_MEMORY_MB", str(_memory() // (2 * max(workers, 1))))
+    if workers <= 1:
+        for job in jobs:
+            yield run_one(job)
+        return
+    # Processes, not threads: papermill changes the working directory and the environment of the whole process.
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from tqdm import tqdm
+
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(run_one, job) for job in jobs]
+        for future in tqdm(
+            as_completed(futures), total=len(futures), desc="reports", disable=not sys.stderr.isatty(), leave=False
+        ):
+            yield future.result()
+
+
+def _memory() -> int:
+    """The machine's memory in MB; 8 GB where it cannot be told."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    except (AttributeError, ValueError, OSError):
+        return 8_192
+
+
+def expand(root: Path, names: Sequence[str], everything: bool) -> list[str]:
+    """The modules that a command line means.
+
+    Raises
+    ------
+    OpsError  if the project has no notebook.
+    """
+    known = plan.modules(root)
+    if not known:
+        raise OpsError("notebooks/ holds no notebook", "opslib new NAME makes one")
+    return list(known) if everything else list(names)

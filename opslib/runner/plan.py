@@ -1,0 +1,186 @@
+"""What to run, and whether it has been run already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from opslib import params
+from opslib.errors import UsageError, near
+from opslib.text import checked
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook with its parameters, on the data as it is now."""
+
+    module: str
+    notebook: str
+    parameters: dict[str, Any]
+    fingerprint: str
+    code: str
+    root: str
+    notes: tuple[str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Equal for two runs that must give the same report."""
+        seen = [self.module, self.parameters, self.fingerprint, self.code]
+        return hashlib.sha256(json.dumps(seen, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+
+    @property
+    def lang(self) -> str:
+        return str(self.parameters.get("lang", "zh"))
+
+    @property
+    def outputs(self) -> Path:
+        return Path(self.root) / "outputs"
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Module name → notebook; a name that starts with `_` is not a module."""
+    return {p.stem: p for p in sorted((root / "notebooks").glob("*.ipynb")) if not p.name.startswith("_")}
+
+
+def ordered(names: Sequence[str], root: Path) -> list[list[str]]:
+    """The names in waves: a notebook whose metadata says `opslib.after = "*"` reads what the others found.
+
+    Raises
+    ------
+    UsageError  if there is no such module; names the near miss.
+    """
+    known = modules(root)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no module {name!r} in notebooks/", near(name, known))
+    last = [n for n in names if _metadata(known[n]).get("after") == "*"]
+    return [wave for wave in ([n for n in names if n not in last], last) if wave]
+
+
+def _metadata(notebook: Path) -> dict[str, Any]:
+    """What the notebook says of itself: `after` ("*": reads what the others found), `identity` (parameters that make two
+    reports of one module two things: a campaign, an experiment)."""
+    try:
+        return json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
+    except (OSError, ValueError, KeyError, AttributeError):
+        raise UsageError(f"{notebook.name} is not a notebook", "restore it") from None
+
+
+def job(root: Path, module: str, overrides: dict[str, str]) -> Job:
+    """The job of one module with the parameters of its files and of the command line.
+
+    Raises
+    ------
+    UsageError     if a parameter is unknown or of the wrong type.
+    ContractError  if the source is not there.
+    """
+    known = modules(root)
+    values = params.load(known[module], root / "params", overrides)
+    checked(values.get("lang", "zh"))
+    told = _metadata(known[module])
+    fingerprint, notes, data = _source(root, values)
+    fingerprint += _files(root, values)
+    if told.get("after") == "*":
+        fingerprint += "+" + _others(root, values)
+    identity = {name: values[name] for name in told.get("identity", []) if name in values}
+    code = code_version(str(known[module]))
+    return Job(module, str(known[module]), values, fingerprint, code, str(root), notes, data, identity)
+
+
+def declared(root: Path, module: str, overrides: dict[str, str], *, alone: bool) -> dict[str, str]:
+    """The overrides that this module takes: all of them when it runs alone, else those whose names it declares."""
+    if alone:
+        return overrides
+    known = params.spec(modules(root)[module])
+    return {name: value for name, value in overrides.items() if name in known}
+
+
+def all_known(overrides: dict[str, str], taken: dict[str, dict[str, str]], root: Path) -> None:
+    """Raises UsageError, naming the near miss, if an override is taken by no module."""
+    for name in overrides:
+        if not any(name in mine for mine in taken.values()):
+            every = {p for module in taken for p in params.spec(modules(root)[module])}
+            raise UsageError(f"unknown parameter {name!r}", near(name, every))
+
+
+def _source(root: Path, values: dict[str, Any]) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    if "source" not in values:
+        return "", (), {}
+    from opslib.engine import connect
+
+    text = str(values["source"])
+    if "://" not in text:
+        text = str(root / text) if not Path(text).is_absolute() else text
+    tables = connect(text)
+    rows = {name: tables.manifest.rows(name) for name in tables.manifest.tables}
+    aside = sum(load["quarantined"] for load in tables.manifest.loads)
+    loaded = max((load["at"] for load in tables.manifest.loads), default="")
+    data = {
+        "rows": rows,
+        "quarantined": aside,
+        "loaded": loaded,
+        "tz": tables.manifest.tz,
+        "currency": tables.manifest.currency,
+    }
+    return tables.fingerprint, tuple(tables.manifest.notes), data
+
+
+def _files(root: Path, values: dict[str, Any]) -> str:
+    """The content of files of the project that parameters name: a changed list of plays is a changed report."""
+    named = [root / v for v in values.values() if isinstance(v, str) and v.endswith((".yml", ".yaml", ".csv", ".json"))]
+    held = [path.read_bytes() for path in named if path.is_file()]
+    return "".join("+" + hashlib.sha256(content).hexdigest()[:8] for content in held)
+
+
+def _others(root: Path, values: dict[str, Any]) -> str:
+    """What the other modules have found so far on the same data and in the same language."""
+    from opslib.report.latest import latest
+
+    found = latest(values.get("source", ""), lang=values.get("lang", "zh"), outputs=root / "outputs")
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:8]
+
+
+@cache
+def code_version(notebook: str) -> str:
+    """A fingerprint of the library and of one notebook: a report is out of date when either changes."""
+    seen = hashlib.sha256()
+    package = Path(str(resources.files("opslib")))
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.yml"), *package.glob("templates/**/*")]):
+        if path.is_file() and "__pycache__" not in path.parts:
+            seen.update(path.relative_to(package).as_posix().encode())
+            seen.update(path.read_bytes())
+    seen.update(Path(notebook).read_bytes())
+    return seen.hexdigest()[:10]
+
+
+@cache
+def commit(root: str) -> str:
+    """The commit that the code stands at, or an empty text outside a git checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()
+
+
+def done(job: Job) -> Path | None:
+    """The newest run that already gives this job's report."""
+    for record in sorted((job.outputs / job.module).glob("*/run.json"), reverse=True):
+        try:
+            run = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if run.get("key") == job.key and run.get("status") != "failed" and (record.parent / "report.html").exists():
+            return record.parent
+    return None

@@ -1,0 +1,235 @@
+"""Sentences of a campaign's retrospective, computed from the tables under them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+
+from opslib import columns, text
+from opslib.errors import TooLittleError
+from opslib.models.retrospective import Campaign, Extra, Money
+from opslib.report.finding import Action, Finding
+from opslib.text import missing, say
+
+
+def title(this: Campaign) -> str:
+    return say(zh="活动复盘：{name}", en="Campaign review: {name}", name=this.name)
+
+
+def period(this: Campaign) -> str:
+    return say(zh="{first} 至 {last}", en="{first} to {last}", first=str(this.first), last=str(this.last))
+
+
+def verdict(this: Campaign, extra: Extra | None) -> str:
+    """The page's one sentence: what the campaign brought, or why that cannot be known."""
+    if this.running:
+        return say(
+            zh="活动仍在进行（到 {day}），只看进度，不下结论。",
+            en="Still running (to {day}): progress only, no verdict.",
+            day=str(this.last),
+        )
+    if extra is None:
+        return say(
+            zh="这次活动带来多少增量无从得知：没有随机留出组；下次请留出。",
+            en="What the campaign brought beyond the usual cannot be known: nobody was held out at random. Hold some out next time.",
+        )
+    if extra.roi is None or missing(extra.roi.value):
+        return _gained(extra)
+    back = text.percent(extra.roi.value, 0)
+    span = text.Clean(text.interval(extra.roi.low, extra.roi.high, "percent"))
+    return say(
+        zh="{gained}投资回报率 {roi}（{span}）。",
+        en="{gained} ROI {roi} ({span}).",
+        gained=text.Clean(_gained(extra)),
+        roi=back,
+        span=span,
+    )
+
+
+def _gained(extra: Extra) -> str:
+    low, high = (text.number(round(v)) for v in (extra.buyers.low or 0.0, extra.buyers.high or 0.0))
+    if (extra.buyers.low or 0.0) <= 0 <= (extra.buyers.high or 0.0):
+        return say(
+            zh="留出组未显示出确定的增量（{low} 至 {high} 人）。",
+            en="The hold-out shows no certain extra buyers ({low} to {high}).",
+            low=low,
+            high=high,
+        )
+    return say(
+        zh="活动多带来约 {n} 名付费用户（{low} 至 {high}）。", en="The campaign brought about {n} extra buyers ({low} to {high}).",
+        n=text.number(round(extra.buyers.value or 0)), low=low, high=high,
+    )  # fmt: skip
+
+
+def overlap(names: list[str]) -> Finding | None:
+    """Other campaigns on the same days: their doing is mixed into these numbers."""
+    if not names:
+        return None
+    shown = text.Clean("、".join(text.shown(n, 30) for n in names[:5]))
+    words = say(
+        zh="同期还有 {n} 个活动（{names}），各自的作用混在一起。",
+        en="{n} other campaigns ran on the same days ({names}); their doing is mixed in.",
+        n=len(names),
+        names=shown,
+    )
+    return Finding("campaign.overlap", "watch", words)
+
+
+def goal(progress: pd.DataFrame, this: Campaign) -> Finding:
+    """Goal against actual, or against the even pace while it runs."""
+    last = progress.iloc[-1]
+    done, name = text.number(last.done), columns.value_name("event", this.goal_metric)
+    if missing(this.goal):
+        words = say(
+            zh="「{name}」{done} 人，活动没有登记目标。",
+            en="{name}: {done} users; the campaign has no goal on record.",
+            name=name,
+            done=done,
+        )
+        return Finding(
+            "campaign.goal", "info", words, metric="campaign.participants", value=last.done, no_interval="census"
+        )
+    share, target = last.done / this.goal, last.pace / this.goal
+    if this.running:
+        words = say(zh="「{name}」{done} 人，完成目标的 {share}；按均匀进度此时应为 {target}。", en="{name}: {done} users, {share} of the goal; an even pace would be at {target}.",
+                    name=name, done=done, share=text.percent(share), target=text.percent(target))  # fmt: skip
+    else:
+        words = say(zh="「{name}」{done} 人，目标 {goal}，完成 {share}。", en="{name}: {done} users against a goal of {goal}, {share}.",
+                    name=name, done=done, goal=text.number(this.goal), share=text.percent(share))  # fmt: skip
+    level = ("watch" if share < target else "info") if this.running else "good" if share >= 1 else "watch"
+    return Finding(
+        "campaign.goal",
+        level,
+        words,
+        metric="campaign.participants",
+        value=share,
+        n=last.done,
+        format="percent",
+        no_interval="census",
+    )
+
+
+def money(spent: Money, this: Campaign) -> Finding:
+    """What was paid, against the budget and beside what was ordered in the campaign's name."""
+    if not spent.cost:
+        words = say(
+            zh="没有登记奖励或投放，成本未知，不计算投资回报率。",
+            en="No reward and no spend is on record: the cost is unknown, and no ROI is given.",
+        )
+        return Finding("campaign.cost", "watch", words, metric="campaign.cost")
+    words = say(
+        zh="成本 {cost}（奖励 {rewards}，投放 {media}）{budget}；带活动编号的订单 {orders} 笔、净额 {revenue}，其中多少是增量见下文。",
+        en="Cost {cost} (rewards {rewards}, media {media}){budget}; {orders} orders in its name, {revenue} net, not all of it extra.",
+        cost=text.money(spent.cost), rewards=text.money(spent.rewards), media=text.money(spent.media), budget=text.Clean(_budget(spent, this)),
+        orders=text.number(spent.orders), revenue=text.money(spent.revenue),
+    )  # fmt: skip
+    over = not missing(this.budget) and spent.cost > this.budget
+    return Finding(
+        "campaign.cost",
+        "watch" if over else "info",
+        words,
+        metric="campaign.cost",
+        value=spent.cost,
+        format="money",
+        no_interval="census",
+    )
+
+
+def _budget(spent: Money, this: Campaign) -> str:
+    if missing(this.budget) or not this.budget:
+        return ""
+    return say(zh="，占预算 {share}", en=", {share} of the budget", share=text.percent(spent.cost / this.budget))
+
+
+def extra(found: Extra, this: Campaign) -> list[Finding]:
+    """What the hold-out shows: lift, extra buyers, extra revenue, ROI."""
+    sure = (found.lift.low or 0) > 0
+    out = [
+        Finding("campaign.lift", "good" if sure else "info",
+                say(zh="付费率比留出组高 {lift}（{span}），{n} 名被触达用户合计多出约 {buyers} 名付费用户。",
+                    en="The share who pay is {lift} above the hold-out ({span}): about {buyers} extra buyers among {n} treated.",
+                    lift=text.points(found.lift.value), span=text.Clean(text.interval(found.lift.low, found.lift.high, "points")),
+                    n=text.number(found.treated), buyers=text.number(round(found.buyers.value or 0))),
+                metric="campaign.incremental", value=found.lift.value, low=found.lift.low, high=found.lift.high, n=found.treated + found.held, format="points"),
+        Finding("campaign.extra_revenue", "info",
+                say(zh="增量收入约 {value}（{span}）。", en="Extra revenue about {value} ({span}).", value=text.money(found.revenue.value),
+                    span=text.Clean(text.interval(found.revenue.low, found.revenue.high, "money"))),
+                metric="campaign.incremental", value=found.revenue.value, low=found.revenue.low, high=found.revenue.high, n=found.treated, format="money"),
+    ]  # fmt: skip
+    if found.roi is not None:
+        sure = (found.roi.low or 0) > 0
+        words = say(zh="按增量收入计，投资回报率 {roi}（{span}）。", en="On the extra revenue, ROI is {roi} ({span}).", roi=text.percent(found.roi.value, 0),
+                    span=text.Clean(text.interval(found.roi.low, found.roi.high, "percent")))  # fmt: skip
+        out.append(
+            Finding(
+                "campaign.roi",
+                "good" if sure else "watch",
+                words,
+                metric="campaign.roi",
+                value=found.roi.value,
+                low=found.roi.low,
+                high=found.roi.high,
+                format="percent",
+            )
+        )
+    return out
+
+
+def unknown(this: Campaign) -> Finding:
+    """Why the extra effect cannot be known without a hold-out."""
+    words = say(
+        zh="没有随机留出组（实验 {id}），参加者是自己选择来的，与其他人相比本就不同；增量与投资回报率无从得知。",
+        en="There is no random hold-out (experiment {id}); those who took part chose to and differ from the others anyway, so the extra effect and ROI cannot be known.",
+        id=this.holdout,
+    )  # fmt: skip
+    return Finding("campaign.unknown", "watch", words, metric="campaign.incremental")
+
+
+def need_end(this: Campaign) -> None:
+    """While a campaign runs only its pacing is read.
+
+    Raises
+    ------
+    TooLittleError  if it has not ended in the data.
+    """
+    if this.running:
+        raise TooLittleError(
+            say(
+                zh="活动到 {day} 才结束，此前只看进度",
+                en="the campaign ends on {day}; until then only its progress is read",
+                day=str(this.last),
+            )
+        )
+
+
+def caused(found: Extra | None, this: Campaign) -> list[Finding]:
+    """The extra effect by the hold-out, or why it cannot be known."""
+    return [unknown(this)] if found is None else extra(found, this)
+
+
+def actions(this: Campaign, known: Extra | None, *, days: int = 7) -> list[Action]:
+    """What to keep and what to try next time."""
+    due = str(this.last + dt.timedelta(days=days))
+    if known is None and not this.running:
+        return [
+            Action(
+                say(
+                    zh="下一次活动随机留出一组用户，以便测出增量",
+                    en="Hold out users at random in the next campaign, to measure its extra effect",
+                ),
+                "operations",
+                metric="campaign.incremental",
+                due_on=due,
+            )
+        ]
+    if known is not None and known.roi is not None and (known.roi.low or 0) > 0:
+        return [
+            Action(
+                say(zh="保留该玩法，下次继续留出对照组", en="Keep this kind of campaign, and the hold-out"),
+                "operations",
+                metric="campaign.roi",
+                due_on=due,
+            )
+        ]
+    return []

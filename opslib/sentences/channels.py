@@ -1,0 +1,262 @@
+"""What the channel report says: verdicts, cost and value, projection, attribution, response, and what does not meet."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+
+from opslib import text
+from opslib.models.projected import Projection
+from opslib.report.finding import Action, Finding
+from opslib.text import say
+
+_LEVEL = {"cut": "act", "grow": "good", "hold": "info", "test": "watch"}
+_ORDER = ("cut", "grow", "test", "hold")
+
+
+def verdicts(table: pd.DataFrame) -> list[Finding]:
+    """A finding for every channel with a verdict, those to act on first; then the channels without a cost."""
+    found = [_verdict(row) for v in _ORDER for row in table[table["verdict"] == v].to_dict("records")]
+    free = table[~(table["cost"] > 0)]
+    return found + ([_uncosted(free)] if len(free) else [])
+
+
+def headline(table: pd.DataFrame) -> str:
+    """The page's one sentence: what to cut, what to grow, and how the money as a whole does."""
+    named = {v: "、".join(table.loc[table["verdict"] == v, "channel"].map(text.shown)) for v in ("cut", "grow")}
+    if text.language() == "en":
+        named = {k: v.replace("、", ", ") for k, v in named.items()}
+    none = say(zh="无", en="none")
+    return say(
+        zh="共花费 {cost}，带来 {n} 个注册；应削减：{cut}；可加投：{grow}。",
+        en="{cost} won {n} sign-ups; cut: {cut}; grow: {grow}.",
+        cost=text.money(table["cost"].sum()),
+        n=text.number(table.loc[table["cost"] > 0, "signups"].sum()),
+        cut=named["cut"] or none,
+        grow=named["grow"] or none,
+    )
+
+
+def _verdict(row: dict[str, Any]) -> Finding:
+    return Finding(
+        f"channel.{row['verdict']}.{row['channel']}",
+        _LEVEL[row["verdict"]],
+        say(
+            zh="「{channel}」{what}：每个注册成本 {cac}，迄今带来 {ltv}，{why}。",
+            en="{what} “{channel}”: a sign-up costs {cac} and has brought {ltv} so far; {why}.",
+            channel=text.shown(row["channel"]),
+            what=_name(row["verdict"]),
+            cac=text.money(row["cac"]),
+            ltv=text.money(row["ltv"]),
+            why=_why(row),
+        ),
+        metric="ltv.to_cac",
+        value=row["ltv_cac"],
+        low=row["ltv_cac_low"],
+        high=row["ltv_cac_high"],
+        n=row["signups"],
+        format="times",
+        no_interval=say(zh="付费用户太少", en="too few payers"),
+    )
+
+
+def _name(verdict: str) -> str:
+    return {
+        "cut": say(zh="应削减", en="Cut"),
+        "grow": say(zh="可加投", en="Grow"),
+        "hold": say(zh="维持", en="Hold"),
+        "test": say(zh="先测试", en="Test"),
+    }[verdict]
+
+
+def _why(row: dict[str, Any]) -> str:
+    projected, marginal = text.money(row["projected"]), text.number(row["marginal"], 2)
+    if row["reason"] == "losing":
+        return say(
+            zh="预测期末也只有 {projected}（最高 {most}），回不了本",
+            en="even by the end of the projection it is {projected} (at most {most}), less than the cost",
+            projected=projected,
+            most=text.money(row["projected_high"]),
+        )
+    if row["reason"] == "room":
+        return say(
+            zh="再多花一元约带来 {marginal} 元（至少 {low} 元）",
+            en="the next unit of money brings about {marginal} (at least {low})",
+            marginal=marginal,
+            low=text.number(row["marginal_low"], 2),
+        )
+    return {
+        "saturated": say(
+            zh="但再多花一元约带来 {marginal} 元，不一定回本",
+            en="but the next unit of money brings about {marginal}, which may not return it",
+            marginal=marginal,
+        ),
+        "paying": say(zh="已回本；再加投的效果未知", en="it pays; what more money would bring is not known"),
+        "young": say(zh="迄今未回本，按预测能回本", en="not paid back so far, by the projection it will be"),
+        "unsure": say(zh="区间包含 1，尚不能判断是否回本", en="the interval holds 1, it may or may not pay"),
+        "unknown": say(zh="付费用户太少，无法判断", en="too few payers to tell"),
+    }[row["reason"]]
+
+
+def _uncosted(free: pd.DataFrame) -> Finding:
+    return Finding(
+        "channel.without_cost",
+        "info",
+        say(
+            zh="{names} 没有花费记录，共 {n} 个注册：获客成本未知，不是 0。",
+            en="No cost is booked on {names}, with {n} sign-ups: their cost per user is unknown, not 0.",
+            names=", ".join(free["channel"].map(text.shown)),
+            n=text.number(free["signups"].sum()),
+        ),
+    )
+
+
+def actions(table: pd.DataFrame, *, due: dt.date, days: int = 14) -> list[Action]:
+    """What to do with the money: cut, grow step by step, test."""
+    titles = {
+        "cut": lambda c: say(
+            zh="停投或大幅削减「{c}」，并观察总注册量", en="Stop or cut “{c}” and watch all sign-ups", c=c
+        ),
+        "grow": lambda c: say(
+            zh="把「{c}」的预算分两步上调，每步核对 CAC", en="Raise “{c}” in two steps and check CAC after each", c=c
+        ),
+        "test": lambda c: say(zh="对「{c}」做分地区停投测试", en="Test “{c}” by switching it off in some regions", c=c),
+    }
+    return [
+        Action(
+            titles[row["verdict"]](text.shown(row["channel"])),
+            "marketing",
+            evidence=say(
+                zh="LTV / CAC {ratio}（{low} 至 {high}）",
+                en="LTV / CAC {ratio} ({low} to {high})",
+                ratio=text.number(row["ltv_cac"], 2),
+                low=text.number(row["ltv_cac_low"], 2),
+                high=text.number(row["ltv_cac_high"], 2),
+            ),
+            metric="acquisition.cac",
+            baseline=row["cac"],
+            target=min(row["cac"], row["ltv"]) if row["verdict"] == "cut" else None,
+            due_on=str(due + dt.timedelta(days=days)),
+            format="money",
+        )
+        for verdict in ("cut", "grow", "test")
+        for row in table[table["verdict"] == verdict].to_dict("records")
+    ]
+
+
+def cost(table: pd.DataFrame) -> list[Finding]:
+    """The dearest and the cheapest channel that money is spent on."""
+    paid = table[table["cac"] > 0].sort_values("cac")
+    ends = {"dearest": paid.tail(1), "cheapest": paid.head(1)} if len(paid) > 1 else {"dearest": paid}
+    names = {"dearest": say(zh="最贵", en="dearest"), "cheapest": say(zh="最便宜", en="cheapest")}
+    return [
+        Finding(
+            f"cac.{end}",
+            "info",
+            say(
+                zh="每个注册成本{which}的是「{channel}」：{cac}；每个付费用户 {payer}。",
+                en="The {which} sign-ups come from “{channel}”: {cac} each, {payer} per payer.",
+                which=names[end],
+                channel=text.shown(row["channel"]),
+                cac=text.money(row["cac"]),
+                payer=text.money(row["cac_payer"]),
+            ),
+            metric="acquisition.cac",
+            value=row["cac"],
+            low=row["cac_low"],
+            high=row["cac_high"],
+            n=row["signups"],
+            format="money",
+        )
+        for end, rows in ends.items()
+        for row in rows.to_dict("records")
+    ]
+
+
+def quality(shares: pd.DataFrame, measure: str = "d7") -> Finding | None:
+    """Which channel's users come back least, against the best one."""
+    rows = shares[(shares["measure"] == measure) & shares["rate"].notna()].sort_values("rate")
+    if len(rows) < 2:
+        return None
+    worst, best = rows.iloc[0], rows.iloc[-1]
+    return Finding(
+        "quality.worst",
+        "watch" if worst["high"] < best["low"] else "info",
+        say(
+            zh="7 日留存最低的是「{channel}」（{rate}），最高的是「{other}」（{best}）。",
+            en="“{channel}” has the lowest day-7 retention ({rate}), “{other}” the highest ({best}).",
+            channel=text.shown(worst["channel"]),
+            rate=text.percent(worst["rate"]),
+            other=text.shown(best["channel"]),
+            best=text.percent(best["rate"]),
+        ),
+        metric="retention.n_day",
+        value=worst["rate"],
+        low=worst["low"],
+        high=worst["high"],
+        n=worst["of"],
+        base=best["rate"],
+        format="percent",
+    )
+
+
+def projection(found: Projection, weeks: float) -> Finding:
+    """How far the same forecast was off, beside a naive one."""
+    check = found.check
+    return Finding(
+        "ltv.hold_out",
+        "info" if abs(check.error) <= 0.15 else "watch",
+        say(
+            zh="购买预测（未来 {weeks} 周）用最后几周检验过：总数误差 {error}；按以往速度外推的误差为 {naive}。",
+            en="The forecast of purchases (next {weeks} weeks), checked on the last weeks: off by {error} in total, going on as before by {naive}.",
+            weeks=text.number(weeks),
+            error=text.percent(check.error, sign=True),
+            naive=text.percent(check.naive_error, sign=True),
+        ),
+        metric="ltv.projected",
+        value=check.error,
+        n=check.actual,
+        format="percent",
+        no_interval=say(zh="只有一个留出期", en="one hold-out only"),
+    )
+
+
+def paybacks(table: pd.DataFrame) -> list[Finding]:
+    """Which channels have not come back yet, and how long the others take."""
+    rows, never = table[table["payback"].notna()], table[table["payback"].isna() & (table["seen"] > 0)]
+    found = [
+        Finding(
+            f"payback.never.{row['channel']}",
+            "act",
+            say(
+                zh="「{channel}」在观察到的 {n} 个月内没有回本。",
+                en="“{channel}” has not paid back within the {n} months observed.",
+                channel=text.shown(row["channel"]),
+                n=int(row["seen"]),
+            ),
+            metric="ltv.payback",
+        )
+        for row in never.to_dict("records")
+    ]
+    if len(rows):
+        slow = rows.sort_values("payback").iloc[-1]
+        found.append(
+            Finding(
+                "payback.slowest",
+                "info",
+                say(
+                    zh="其余渠道中「{channel}」回本最慢：{months} 个月。",
+                    en="Of the others “{channel}” takes longest to pay back: {months} months.",
+                    channel=text.shown(slow["channel"]),
+                    months=text.number(slow["payback"], 1),
+                ),
+                metric="ltv.payback",
+                value=slow["payback"],
+                low=slow["payback_low"],
+                high=slow["payback_high"],
+                format="decimal",
+            )
+        )
+    return found

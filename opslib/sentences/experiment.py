@@ -1,0 +1,161 @@
+"""Sentences of an experiment's readout, computed from the tables under them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+
+from opslib import columns, text
+from opslib.models.abtest import LEAST, REVENUE, Test
+from opslib.models.experiment import SRM_ALPHA, SampleRatio
+from opslib.report.finding import Action, Finding
+from opslib.text import say
+
+
+def name_of(metric: str) -> str:
+    """What a reader calls a metric: the event's name, or revenue."""
+    if metric == REVENUE:
+        return say(zh="人均支付金额", en="Revenue a user")
+    return columns.value_name("event", metric)
+
+
+def arm_of(variant: str) -> str:
+    return columns.value_name("variant", variant)
+
+
+def kind_of(metric: str) -> tuple[str, str]:
+    """How a level and a difference of the metric are written."""
+    return ("money", "money") if metric == REVENUE else ("percent", "points")
+
+
+def split(check: SampleRatio, table: pd.DataFrame) -> Finding:
+    """Whether the arms have the sizes that were promised; a broken split stops everything after it."""
+    sizes = text.Clean(" / ".join(f"{arm_of(r.variant)} {text.number(r.users)}" for r in table.itertuples()))
+    if check.ok:
+        words = say(
+            zh="分流正常：{sizes}，与约定比例相符（p = {p}）。", en="The split is sound: {sizes}, as promised (p = {p}).",
+            sizes=sizes, p=text.p_value(check.p),
+        )  # fmt: skip
+    else:
+        words = say(
+            zh="分流异常：{sizes}，与约定比例不符（p {p}），不能读取效果。",
+            en="The split is broken: {sizes}, not as promised (p {p}); no effect may be read.",
+            sizes=sizes, p=below(check.p),
+        )  # fmt: skip
+    return Finding(
+        "experiment.split", "good" if check.ok else "act", words, metric="experiment.split", n=float(table.users.sum())
+    )
+
+
+def below(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {text.p_value(p)}"
+
+
+def broken_where(table: pd.DataFrame, check: SampleRatio, segment: str) -> Finding | None:
+    """Of a broken split: the segments in which it is broken."""
+    bad = table[table.p < SRM_ALPHA]
+    if check.ok or table.empty:
+        return None
+    names = text.Clean(say(zh="、", en=", ").join(columns.value_name(segment, s) for s in bad.segment))
+    words = (
+        say(zh="各分群偏离程度相近，未能定位。", en="All segments are off alike: the cause is not located.")
+        if bad.empty
+        else say(
+            zh="异常集中在{names}，先查那里的曝光上报。",
+            en="It is broken in {names}: check how exposures are logged there.",
+            names=names,
+        )
+    )
+    return Finding("experiment.split_where", "info" if bad.empty else "act", words, metric="experiment.split")
+
+
+def hygiene(
+    table: pd.DataFrame, sums: pd.DataFrame, found: pd.DataFrame, test: Test, window_days: int
+) -> list[Finding]:
+    """Users in two variants, users whose window is not over, arms too small, a whale: what the reading leaves out."""
+    exposed, crossed = int(table.users.sum()), int(table.crossed.sum())
+    counted = int(sums[sums.metric == test.metric].n.sum())
+    people = exposed - crossed  # rows of users seen once; those in two variants are out
+    out = [
+        Finding(
+            "experiment.crossed",
+            "info" if crossed <= 0.01 * exposed else "watch",
+            say(
+                zh="{crossed} 人次落在两个方案中（占 {share}），已从效果读数中剔除。",
+                en="{crossed} exposures are of users seen in two variants ({share}); the reading leaves them out.",
+                crossed=text.number(crossed), share=text.percent(crossed / exposed),
+            ),
+            n=exposed,
+        )
+    ]  # fmt: skip
+    out.append(_window(people - counted, counted, window_days))
+    small = sums[(sums.metric == test.metric) & (sums.n < LEAST)]
+    if len(small):
+        words = say(
+            zh="{arms} 不足 {least} 人，不作判断。", en="{arms}: fewer than {least} users, not judged.",
+            arms=text.Clean("、".join(arm_of(v) for v in small.variant)), least=LEAST,
+        )  # fmt: skip
+        out.append(Finding("experiment.few", "watch", words))
+    whales = found[~found.enough & (found.whale > 0)].drop_duplicates("metric")
+    for row in whales[whales[["n", "n_control"]].min(axis=1) >= LEAST].itertuples():
+        words = say(
+            zh="{metric}的 {share} 来自同一名用户，该指标不作判断。", en="One user holds {share} of {metric}: it is not judged.",
+            metric=name_of(row.metric), share=text.percent(row.whale),
+        )  # fmt: skip
+        out.append(Finding(f"experiment.whale.{row.metric}", "watch", words))
+    return out
+
+
+def _window(left: int, counted: int, window_days: int) -> Finding:
+    if not window_days:
+        words = say(
+            zh="观察期为曝光后至数据末日，早曝光的用户观察更久；各组曝光时间相近时可比。",
+            en="Users are watched from exposure to the end of the data, early ones longer; comparable if arms were exposed alike in time.",
+        )
+    else:
+        words = say(
+            zh="每人观察曝光后 {days} 天；{n} 人观察期满，{left} 人未满、不计入。",
+            en="Everybody is watched for {days} days after exposure; {n} users are complete, {left} are not and left out.",
+            days=window_days, n=text.number(counted), left=text.number(max(left, 0)),
+        )  # fmt: skip
+    return Finding("experiment.window", "info", words, n=counted)
+
+
+def decision(what: tuple[str, str], test: Test) -> str:
+    """The page's one sentence."""
+    return {
+        "stop": say(zh="停：分流异常，本次实验不能读取效果，修复后重做。", en="Stop: the split is broken; no effect can be read. Mend it and run again."),
+        "running": say(zh="实验仍在进行，尚不下结论；中途只看随时可看的读数。", en="Still running: no verdict yet; until the end only the always-valid reading counts."),
+        "few": say(zh="样本太少，无法判断。", en="Too few users for a verdict."),
+        "ship": say(zh="上线「{arm}」：{metric}确有提升，护栏守住。", en="Ship {arm}: {metric} rises for certain and the guardrails hold.", arm=arm_of(what[1]), metric=name_of(test.metric)),
+        "reject": say(zh="暂不上线「{arm}」：{metric}有提升，但护栏可能受损。", en="Do not ship {arm} yet: {metric} rises, but a guardrail may be hurt.", arm=arm_of(what[1]), metric=name_of(test.metric)),
+        "harm": say(zh="不上线「{arm}」：{metric}确有下降。", en="Do not ship {arm}: {metric} falls for certain.", arm=arm_of(what[1]), metric=name_of(test.metric)),
+        "undecided": say(zh="不能下结论：{metric}的差异在误差之内，保留对照组。", en="Undecided: the difference in {metric} is within its error; keep the control.", metric=name_of(test.metric)),
+    }[what[0]]  # fmt: skip
+
+
+def actions(what: tuple[str, str], test: Test, *, due: dt.date, days: int = 7) -> list[Action]:
+    """What follows from the decision, and who does it."""
+    team, title = {
+        "stop": ("engineering", say(zh="排查「{name}」的分流与曝光上报，修复后重做", en="Mend the split and the exposure log of {name}, then run it again", name=test.name)),
+        "ship": ("product", say(zh="全量上线「{arm}」，并保留小比例对照", en="Ship {arm} to everybody, keep a small hold-out", arm=arm_of(what[1]))),
+        "reject": ("product", say(zh="为「{name}」补充护栏样本后再决定", en="Collect more users for the guardrail of {name} before deciding", name=test.name)),
+        "harm": ("product", say(zh="下线「{arm}」并复盘原因", en="Take {arm} down and find out why", arm=arm_of(what[1]))),
+    }.get(what[0], ("", ""))  # fmt: skip
+    return [Action(title, team, metric="experiment.effect", due_on=str(due + dt.timedelta(days=days)))] if team else []
+
+
+def title(test: Test) -> str:
+    return say(zh="实验读数：{name}", en="Experiment: {name}", name=test.name)
+
+
+def period(test: Test) -> str:
+    end = text.day(str(test.last)) if test.last else say(zh="进行中", en="running")
+    return say(
+        zh="{first} 至 {last}（不含） · 主指标：{metric}",
+        en="{first} to {last} (excl.) · primary: {metric}",
+        first=str(test.first),
+        last=end,
+        metric=name_of(test.metric),
+    )

@@ -1,0 +1,274 @@
+"""Sentences that every report needs, computed from the table under them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+
+from opslib import text
+from opslib.report.finding import Action, Finding
+from opslib.text import say, term
+
+
+def _write(value: Any, kind: str) -> str:
+    writers: dict[str, Any] = {"percent": text.percent, "points": text.points, "money": text.money}
+    return writers.get(kind, text.number)(value)
+
+
+def _moved(value: float, kind: str) -> str:
+    """A change as people write it: shares in percentage points, counts and money in per cent."""
+    return text.points(value) if kind == "percent" else text.percent(value, sign=True)
+
+
+def level(metric: str, change: float, *, notable: bool) -> str:
+    """act for news that is bad and notable, good for news that is good and notable, info for the rest."""
+    if not notable or change != change or term(metric).better == "neither":
+        return "info"
+    return "good" if (change > 0) == (term(metric).better == "up") else "act"
+
+
+def changes(card: pd.DataFrame, *, back: int = 1, quiet: bool = False) -> list[Finding]:
+    """A finding for every notable change against the period `back` before, the least likely one first.
+
+    Parameters
+    ----------
+    card : as `models.scorecard.scorecard` gives it
+    quiet : say nothing, instead of that nothing changed
+    """
+    rows = card[(card["back"] == back) & card["notable"]].sort_values("p")
+    return [_change(row) for row in rows.to_dict("records")] or ([] if quiet else [_nothing(card, back)])
+
+
+def _change(row: dict[str, Any]) -> Finding:
+    kind = row["kind"]
+    return Finding(
+        f"change.{row['metric']}.{row['back']}",
+        level(row["metric"], row["change"], notable=bool(row["notable"])),
+        say(
+            zh="{name}为 {value}，{base_name}为 {base}，变化 {change}。",
+            en="{name}: {value}, against {base} {base_name}, a change of {change}.",
+            name=term(row["metric"]).name,
+            value=_write(row["value"], kind),
+            base=_write(row["base"], kind),
+            change=_moved(row["change"], kind),
+            base_name=_before(row["back"]),
+        ),
+        metric=row["metric"],
+        value=row["change"],
+        low=row["low"],
+        high=row["high"],
+        n=row["n"] if kind == "percent" else None,
+        format="points" if kind == "percent" else "percent",
+        no_interval="too few",
+    )
+
+
+def _before(back: int) -> str:
+    if back == 1:
+        return say(zh="上一期", en="the period before")
+    return say(zh="{n} 期之前", en="{n} periods before", n=back)
+
+
+def _nothing(card: pd.DataFrame, back: int) -> Finding:
+    counted = card[card["back"] == back]
+    return Finding(
+        f"change.none.{back}",
+        "info",
+        say(
+            zh="{n} 项核心指标与{base}相比都在往常的波动之内。",
+            en="All {n} headline numbers are within their usual movement against {base}.",
+            n=len(counted),
+            base=_before(back),
+        ),
+    )
+
+
+def cards(card: pd.DataFrame, *, back: int = 1) -> list[dict[str, Any]]:
+    """The scorecard as items for `report.cards`."""
+    rows = card[card["back"] == back].to_dict("records")
+    return [
+        {
+            "metric": r["metric"],
+            "value": r["value"],
+            "format": r["kind"],
+            "change": r["change"],
+            "low": r["low"],
+            "high": r["high"],
+            "change_format": "points" if r["kind"] == "percent" else "percent",
+            "series": r["series"],
+            "n": r["n"],
+        }
+        for r in rows
+    ]
+
+
+def table(card: pd.DataFrame) -> pd.DataFrame:
+    """The scorecard as a table of texts, because every row has a format of its own."""
+    first = card[card["back"] == card["back"].min()]
+    rows = {
+        "kpi": [term(m).name for m in first["metric"]],
+        "kpi_value": [_write(v, k) for v, k in zip(first["value"], first["kind"], strict=True)],
+    }
+    for back, group in card.groupby("back"):
+        suffix = "" if back == card["back"].min() else "_month"
+        kinds = list(group["kind"])
+        rows[f"base{suffix}"] = [_write(v, k) for v, k in zip(group["base"], kinds, strict=True)]
+        rows[f"change{suffix}"] = [_moved(v, k) for v, k in zip(group["change"], kinds, strict=True)]
+        rows[f"interval{suffix}"] = [
+            say(zh="{low} 至 {high}", en="{low} to {high}", low=_moved(lo, k), high=_moved(hi, k))
+            for lo, hi, k in zip(group["low"], group["high"], kinds, strict=True)
+        ]
+        rows[f"notable{suffix}"] = [say(zh="是", en="yes") if n else "" for n in group["notable"]]
+    return pd.DataFrame(rows)
+
+
+def verdict(card: pd.DataFrame) -> str:
+    """The page's one sentence: the gravest notable change against any period compared with, or that nothing is unusual."""
+    steps = sorted(card["back"].unique())
+    told = [f for step in steps for f in changes(card, back=int(step), quiet=step != steps[0])]
+    order = {"act": 0, "good": 1, "info": 2}
+    notable = [f for f in told if f.value is not None]
+    return min(notable or told, key=lambda f: order[f.level]).text
+
+
+def movement(card: pd.DataFrame) -> pd.DataFrame:
+    """Each KPI's change with its interval, shares as relative changes too, so that one axis serves all."""
+    rows = card[card["back"] == card["back"].min()].copy()
+    share = rows["kind"] == "percent"
+    for column in ("change", "low", "high"):
+        rows[column] = rows[column].where(~share, rows[column] / rows["base"])
+    return rows.assign(kpi=[term(m).name for m in rows["metric"]])[["kpi", "change", "low", "high", "notable"]].dropna()
+
+
+def scorecard_note() -> str:
+    """How the changes' intervals were made, in the reader's words."""
+    return say(
+        zh="变化：数量与金额为相对变化，比率为百分点差；95% 区间按该指标自身历史波动放宽（最多 12 期），多指标比较用 Holm 校正。图中比率也按相对变化画出。",
+        en="Changes are relative for counts and money and percentage points for rates; 95% intervals are widened by how much the "
+        "number moved in up to 12 earlier periods, and corrected by Holm for the number of comparisons. The figure draws rates as "
+        "relative changes too.",
+    )
+
+
+def quick_ratio(accounts: pd.DataFrame) -> Finding | None:
+    """Whether more users came than left in the last period: (new + resurrected) / dormant."""
+    if accounts.empty:
+        return None
+    row = accounts.iloc[-1]
+    gained, lost = int(row["new"] + row["resurrected"]), int(row["dormant"])
+    ratio = gained / lost if lost else float("nan")
+    return Finding(
+        "lifecycle.quick_ratio",
+        "info" if lost == 0 or 0.9 <= ratio <= 1.1 else "good" if ratio > 1 else "watch",
+        say(
+            zh="新增与回流 {gained} 人，流失 {lost} 人，快速比率为 {ratio:.2f}。",
+            en="{gained} users came or came back and {lost} left, a quick ratio of {ratio:.2f}.",
+            gained=text.number(gained),
+            lost=text.number(lost),
+            ratio=ratio,
+        ),
+        metric="lifecycle.quick_ratio",
+        value=ratio,
+        n=gained + lost,
+        format="decimal",
+        no_interval="census",
+    )
+
+
+def retention(curve: pd.DataFrame, days: list[int]) -> list[Finding]:
+    """A sentence for each day N that is known: the pooled share of new users who are back on it."""
+    known = curve[curve["n"].isin(days) & (curve["n"] > 0) & (curve["size"] > 0)]
+    return [
+        Finding(
+            f"retention.day_{row['n']}",
+            "info",
+            say(
+                zh="第 {n} 日有 {rate} 的新用户回来。",
+                en="{rate} of new users are back on day {n}.",
+                n=int(row["n"]),
+                rate=text.percent(row["rate"]),
+            ),
+            metric="retention.n_day",
+            value=row["rate"],
+            low=row["low"],
+            high=row["high"],
+            n=row["size"],
+            format="percent",
+        )
+        for row in known.to_dict("records")
+    ]
+
+
+def refunds(paid: pd.DataFrame, start: object) -> Finding | None:
+    """How much of the period's money went back."""
+    rows = paid[pd.to_datetime(paid["start"]).dt.date == start]
+    if rows.empty or not rows.iloc[0]["total"]:
+        return None
+    row = rows.iloc[0]
+    refunded = 0.0 if text.missing(row["refunded"]) else float(row["refunded"])
+    return Finding(
+        "revenue.refunds",
+        "info",
+        say(
+            zh="{orders} 笔订单共支付 {total}，退款 {refunded}（{share}）。",
+            en="{orders} orders paid {total}, of which {refunded} ({share}) was refunded.",
+            orders=text.number(row["orders"]),
+            total=text.money(row["total"]),
+            refunded=text.money(refunded),
+            share=text.percent(refunded / row["total"]),
+        ),
+        metric="revenue.net",
+        value=row["total"] - refunded,
+        n=row["orders"],
+        format="money",
+        no_interval="census",
+    )
+
+
+def actions(card: pd.DataFrame, *, due: dt.date, days: int = 7) -> list[Action]:
+    """What to look into next for every notable fall, and who does it; nothing when nothing fell."""
+    first = card[(card["back"] == card["back"].min()) & card["notable"]]
+    falls = [r for r in first.to_dict("records") if level(str(r["metric"]), r["change"], notable=True) == "act"]
+    return [_look_into(row, due + dt.timedelta(days=days)) for row in falls]
+
+
+def _look_into(row: dict[Any, Any], due: dt.date) -> Action:
+    owner = {
+        "acquisition": (
+            "marketing",
+            say(zh="查渠道投放与落地页（渠道报告）", en="Check channels and landing pages (channel report)"),
+        ),
+        "retention": (
+            "product",
+            say(zh="查新用户激活的每一步（漏斗诊断）", en="Check each step of activation (funnel diagnosis)"),
+        ),
+        "revenue": (
+            "sales",
+            say(zh="查付费用户与客单价的构成（用户画像）", en="Check payers and order values (user profile)"),
+        ),
+    }
+    team, what = owner.get(
+        str(row["metric"]).split(".")[0],
+        ("operations", say(zh="查用户构成与流失（用户画像）", en="Check who left (user profile)")),
+    )
+    return Action(
+        f"{term(row['metric']).name}: {what}" if text.language() == "en" else f"{term(row['metric']).name}：{what}",
+        team,
+        evidence=_moved(row["change"], row["kind"]),
+        metric=row["metric"],
+        baseline=row["value"],
+        target=row["base"],
+        due_on=str(due),
+        format=row["kind"],
+    )
+
+
+def others(found: list[Finding]) -> list[Finding]:
+    """The other reports' findings, or that there are none yet."""
+    words = say(
+        zh="还没有其他报告的结论；运行 opslib run --all 之后会出现在这里。",
+        en="No other report has found anything yet; run opslib run --all.",
+    )
+    return found or [Finding("others.none", "info", words)]

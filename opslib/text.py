@@ -1,0 +1,267 @@
+"""Sentences, terms and numbers in the reader's language.
+
+Sentences are written in both languages where they are used: `say(zh=…, en=…, **values)`. Shared words (metric names,
+units, definitions) live once in `terms.yml`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from opslib.errors import UsageError, near
+
+LANGUAGES = ("zh", "en")
+BLANK = "–"  # what has not been observed
+
+_lang: ContextVar[str] = ContextVar("opslib_lang", default="zh")
+_process_default = "zh"
+_money: ContextVar[str] = ContextVar("opslib_currency", default="")
+_process_currency = "CNY"
+
+# C0/C1 controls, and the marks that reorder or hide text; line breaks become spaces.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+")
+
+
+def use(lang: str, currency: str = "") -> None:
+    """Set the language of everything said from here on (`zh` or `en`), and the currency of amounts, in this process.
+
+    Jupyter runs every cell in a context of its own, so the choice must outlive a context.
+    """
+    global _process_default, _process_currency
+    _process_default = checked(lang)
+    _lang.set(lang)
+    if currency:
+        _process_currency = currency
+        _money.set(currency)
+
+
+@contextmanager
+def speaking(lang: str, currency: str = "") -> Iterator[None]:
+    """Say everything inside the block in `lang`, then go back."""
+    token, other = _lang.set(checked(lang)), _money.set(currency or _money.get(""))
+    try:
+        yield
+    finally:
+        _lang.reset(token)
+        _money.reset(other)
+
+
+def checked(lang: str) -> str:
+    if lang not in LANGUAGES:
+        raise UsageError(f"lang must be zh or en, got {lang!r}", near(str(lang), LANGUAGES))
+    return lang
+
+
+def language() -> str:
+    return _lang.get(_process_default)
+
+
+def currency() -> str:
+    """The ISO code of the currency in use."""
+    return _money.get() or _process_currency
+
+
+def say(*, zh: str, en: str, **values: Any) -> str:
+    """The sentence in the language in use, with `values` filled in (`str.format` fields).
+
+    Texts among the values are shown as plain text (see `shown`); a missing number shows as a dash.
+    """
+    template = zh if language() == "zh" else en
+    return template.format(**{name: _fillable(value) for name, value in values.items()})
+
+
+class Clean(str):
+    """Text made of pieces that are clean already; `say` fills it in whole, not cut as a user's text is."""
+
+
+class _Missing:
+    def __format__(self, spec: str) -> str:
+        return BLANK
+
+
+def _fillable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if isinstance(value, Clean) else shown(value)
+    return _Missing() if missing(value) else value
+
+
+def missing(value: Any) -> bool:
+    """True for None, NaN, NaT and NA."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA refuses to be a bool
+        return True
+
+
+def shown(text: Any, limit: int = 80) -> str:
+    """A user's text on one line: control and direction marks out, cut at `limit` characters with an ellipsis.
+
+    Escaping for HTML is the renderer's business; the full text stays in tables and lists.
+    """
+    plain = " ".join(_CONTROLS.sub(" ", str(text)).split())
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A shared word: what a metric is called, counted in, defined as, and where the definition comes from."""
+
+    id: str
+    name: str
+    unit: str
+    definition: str
+    source: str
+    better: str = "up"  # which way is good news: up, down, or neither
+
+
+@cache
+def _terms() -> dict[str, dict[str, Any]]:
+    from ruamel.yaml import YAML
+
+    with resources.files("opslib").joinpath("terms.yml").open(encoding="utf-8") as file:
+        return dict(YAML(typ="safe", pure=True).load(file))
+
+
+def terms() -> tuple[str, ...]:
+    """Every term id there is."""
+    return tuple(_terms())
+
+
+def term(id: str) -> Term:
+    """The term in the language in use.
+
+    Raises
+    ------
+    UsageError  if there is no such term.
+    """
+    if id not in _terms():
+        raise UsageError(f"no term {id!r} in terms.yml", near(id, _terms()))
+    entry, lang = _terms()[id], language()
+    return Term(
+        id,
+        entry["name"][lang],
+        entry["unit"][lang],
+        entry["definition"][lang],
+        entry["source"],
+        entry.get("better", "up"),
+    )
+
+
+def number(value: float | None, digits: int | None = None) -> str:
+    """A count or amount as people of the language write it: 12.3 万, 1.2 亿; 123,456, 1.23M."""
+    if missing(value):
+        return BLANK
+    assert value is not None
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size, sign = abs(value), "−" if value < 0 else ""
+    for unit, suffix in _big():
+        if size >= unit:
+            return f"{sign}{size / unit:,.{2 if digits is None else digits}f}{suffix}"
+    if digits is None:
+        digits = 0 if float(size).is_integer() or size >= 1000 else 2
+    return f"{sign}{size:,.{digits}f}"
+
+
+def _big() -> tuple[tuple[float, str], ...]:
+    return ((1e8, " 亿"), (1e4, " 万")) if language() == "zh" else ((1e9, "B"), (1e6, "M"))
+
+
+def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """0.381 → 38.1%."""
+    if missing(value):
+        return BLANK
+    return f"{value:{'+' if sign else ''}.{digits}%}".replace("-", "−")
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """A difference of two rates in percentage points: −0.059 → −5.9 pp, or −5.9 个百分点."""
+    if missing(value):
+        return BLANK
+    assert value is not None
+    unit = "个百分点" if language() == "zh" else "pp"
+    return f"{value * 100:+.{digits}f} {unit}".replace("-", "−")
+
+
+def money(value: float | None, code: str = "", digits: int | None = None) -> str:
+    """An amount with its currency (`code`, or the one in use): ¥12.30 万, CN¥123,000."""
+    if missing(value):
+        return BLANK
+    code = code or currency()
+    mark = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£"}.get(code, f"{code} ")
+    if language() == "en" and code == "CNY":
+        mark = "CN¥"
+    text = number(value, digits)
+    return f"−{mark}{text[1:]}" if text.startswith("−") else f"{mark}{text}"
+
+
+def day(value: dt.date | str | None) -> str:
+    """A local day: 2026-11-16 in both languages, because it sorts and cannot be misread."""
+    if missing(value):
+        return BLANK
+    return str(value)[:10]
+
+
+def p_value(value: float | None) -> str:
+    """A p-value to three digits; smaller ones say so."""
+    if missing(value):
+        return BLANK
+    assert value is not None
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _counted(zh: str, en: str) -> Callable[[float], str]:
+    return lambda value: f"{number(value)} {zh if language() == 'zh' else en}"
+
+
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "number": number,
+    "percent": percent,
+    "points": points,
+    "money": money,
+    "day": day,
+    "decimal": lambda v: f"{v:,.2f}".replace("-", "−"),
+    "p": p_value,
+    "times": lambda v: f"{v:,.2f}×".replace("-", "−"),
+    "seconds": _counted("秒", "s"),
+    "minutes": _counted("分钟", "min"),
+    "hours": _counted("小时", "h"),
+    "days": _counted("天", "d"),
+}
+FORMATS = (*_WRITERS, "text", "user")
+
+
+def write(value: Any, kind: str, *, sign: bool = False, limit: int = 120) -> str:
+    """A value as its format says; what is missing is a dash; `sign` puts a plus before a rise."""
+    if missing(value):
+        return BLANK
+    if kind == "day":
+        return day(value)
+    if isinstance(value, str) or kind in ("text", "user"):
+        return shown(value, limit)
+    if isinstance(value, float) and math.isinf(value):
+        return number(value)
+    words = _WRITERS[kind](value)
+    return f"+{words}" if sign and value > 0 and not words.startswith("+") else words
+
+
+def interval(low: Any, high: Any, kind: str, *, sign: bool = False) -> str:
+    """From low to high; the unit stands once, an open end is said."""
+    if missing(low) and missing(high):
+        return BLANK
+    if missing(low) or missing(high):
+        return f"≤ {write(high, kind, sign=sign)}" if missing(low) else f"≥ {write(low, kind, sign=sign)}"
+    first, last = write(low, kind, sign=sign), write(high, kind, sign=sign)
+    tail = last.split(" ", 1)[1] if " " in last and kind in ("points", "seconds", "minutes", "hours", "days") else ""
+    if tail and tail not in ("万", "亿") and first.endswith(f" {tail}"):
+        first = first.removesuffix(f" {tail}")
+    return f"{first} 至 {last}" if language() == "zh" else f"{first} to {last}"

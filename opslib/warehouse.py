@@ -1,0 +1,215 @@
+"""A folder of Parquet files that changes all at once.
+
+`manifest.json` names the files that count. A load writes its new files beside the old ones and then replaces the
+manifest in one step, so a reader, or a load killed at any moment, sees either the state before or the state after.
+Files that the manifest does not name are left-overs; the next load removes them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from opslib.errors import ContractError, LockedError, OpsError, UsageError, near
+
+MANIFEST = "manifest.json"
+STAGING = "_staging"
+FORMAT = 1
+_OURS = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}\.parquet")  # the names that loads give; no other file is ever removed
+VALUE_OF_A_REASON = ", got [^;]*"  # why a row was put aside, without it, is the kind of the fault
+DEFAULT_TZ = "Asia/Shanghai"
+DEFAULT_CURRENCY = "CNY"
+
+
+@dataclass
+class Part:
+    """One live Parquet file: its path inside the warehouse, rows, and the local days it spans."""
+
+    path: str
+    rows: int
+    month: str = ""
+    first_day: str | None = None
+    last_day: str | None = None
+
+
+@dataclass
+class Manifest:
+    """What the warehouse holds."""
+
+    tz: str = DEFAULT_TZ
+    currency: str = DEFAULT_CURRENCY
+    tables: dict[str, list[Part]] = field(default_factory=dict)
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)  # table → extra column → DuckDB type
+    keys: dict[str, list[Part]] = field(default_factory=dict)  # text id → its dictionary of integer keys
+    quarantine: dict[str, list[Part]] = field(default_factory=dict)
+    identity: list[Part] = field(default_factory=list)  # alias → user_id, as given
+    loads: list[dict[str, Any]] = field(default_factory=list)  # one report a load, oldest first
+    notes: list[str] = field(default_factory=list)  # what a reader must know about this source
+
+    def rows(self, table: str) -> int:
+        return sum(part.rows for part in self.tables.get(table, []))
+
+    def parts(self) -> Iterator[Part]:
+        for group in (self.tables, self.keys, self.quarantine):
+            for parts in group.values():
+                yield from parts
+        yield from self.identity
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when, and only when, the data changes."""
+        live = sorted((table, part.path, part.rows) for table, parts in self.tables.items() for part in parts)
+        seen = json.dumps([self.tz, self.currency, live], sort_keys=True)
+        return hashlib.sha256(seen.encode()).hexdigest()[:16]
+
+
+def read(folder: Path | str) -> Manifest:
+    """The manifest of a warehouse; an empty one where there is none yet.
+
+    Raises
+    ------
+    ContractError  if the manifest cannot be read or was written by a newer version.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.exists():
+        return Manifest()
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw.pop("format") != FORMAT:
+            raise ContractError(
+                f"{path} was written by another version of opslib", "load the raw files into a new folder"
+            )
+        for group in ("tables", "keys", "quarantine"):
+            raw[group] = {name: [Part(**part) for part in parts] for name, parts in raw[group].items()}
+        raw["identity"] = [Part(**part) for part in raw.get("identity", [])]
+        return Manifest(**raw)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ContractError(f"{path} is not a manifest ({error})", "restore it, or load the raw files again") from None
+
+
+def commit(folder: Path, manifest: Manifest) -> None:
+    """Make the manifest the truth, in one step that survives a power cut."""
+    live = {folder / part.path for part in manifest.parts()}
+    for named in {parent for path in live for parent in path.parents if folder in parent.parents}:
+        _to_disk(named)
+    aside = folder / f"{MANIFEST}.new"
+    with aside.open("w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT} | asdict(manifest), file, ensure_ascii=False, indent=1)
+    place(aside, folder / MANIFEST)
+    _to_disk(folder)
+
+
+def place(aside: Path, target: Path) -> None:
+    """Move a finished file to where it belongs: whole or not at all."""
+    _to_disk(aside)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside.replace(target)
+
+
+def _to_disk(path: Path) -> None:
+    """What a file, or the list of a folder's files, holds survives a power cut from here on."""
+    if path.is_dir() and os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def new_name() -> str:
+    """A file name that nobody else has, and that `sweep` knows for one of ours."""
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.parquet"
+
+
+@contextmanager
+def writing(folder: Path | str, tz: str | None = None, currency: str | None = None) -> Iterator[tuple[Manifest, Path]]:
+    """The manifest to change and an empty staging folder, while no other process may write.
+
+    Raises
+    ------
+    LockedError    if another load is running on this warehouse.
+    ContractError  if the warehouse was made in another time zone or currency.
+    UsageError     if `folder` is the URL of an engine, which its own tools fill.
+    OpsError       if the folder cannot be written.
+    """
+    if "://" in str(folder):
+        raise UsageError("a load writes into a folder, not into an engine", "load there with the engine's own tools")
+    root = Path(folder)
+    try:
+        with _lock(root):
+            manifest, staging = read(root), root / STAGING
+            _settle(manifest, root, tz, currency)
+            sweep(root, manifest)
+            staging.mkdir()
+            try:
+                yield manifest, staging
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise OpsError(f"{root} cannot be written ({error.strerror})", "check its permissions and free space") from None
+
+
+@contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    import filelock
+
+    root.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(root / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise LockedError(f"{root} is being loaded by another process", "wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _settle(manifest: Manifest, root: Path, tz: str | None, currency: str | None) -> None:
+    if tz is not None:
+        zone(tz)
+    for name, asked in (("tz", tz), ("currency", currency)):
+        have = getattr(manifest, name)
+        if asked is None or asked == have:
+            continue
+        if manifest.tables:
+            raise ContractError(
+                f"{root} holds {name} {have}, not {asked}", "one warehouse has one; load into another folder"
+            )
+        setattr(manifest, name, asked)
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that name.
+
+    Raises
+    ------
+    UsageError  if there is none; names the near miss.
+    """
+    from zoneinfo import available_timezones
+
+    if name not in available_timezones():
+        raise UsageError(f"no time zone {name!r}", near(name, available_timezones()))
+    return ZoneInfo(name)
+
+
+def sweep(root: Path, manifest: Manifest) -> None:
+    """Remove what a killed load left behind, and the files that an earlier load replaced."""
+    shutil.rmtree(root / STAGING, ignore_errors=True)
+    (root / f"{MANIFEST}.new").unlink(missing_ok=True)
+    live = {root / part.path for part in manifest.parts()}
+    for path in root.glob("*/**/*.parquet"):
+        if path not in live and _OURS.fullmatch(path.name):
+            path.unlink(missing_ok=True)

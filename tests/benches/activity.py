@@ -1,0 +1,146 @@
+"""Active users, lifecycle, retention and the funnel against SQL written by hand for the same files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+import ibis
+
+from opslib import engine
+from opslib.metrics import activity, funnel, lifecycle, retention
+from tests.bench import Bench, Data
+
+PROMISE = 1.2
+STEPS = ["app_open", "page_view", "add_to_cart", "pay"]
+
+ACTIVE = """
+WITH user_day AS (SELECT DISTINCT user_key, day FROM {rows}),
+gap AS (
+    SELECT day, least(coalesce(lead(day) OVER (PARTITION BY user_key ORDER BY day) - day, 30), 30) AS gap FROM user_day
+), counted AS (SELECT day, gap, count(*) AS users FROM gap GROUP BY ALL)
+SELECT w, day + least(gap, w)::INT AS day, -users AS users FROM counted, (SELECT unnest([1, 7, 30]) AS w)
+UNION ALL SELECT w, day, users FROM counted, (SELECT unnest([1, 7, 30]) AS w)
+"""
+LIFECYCLE = """
+WITH active AS (SELECT DISTINCT user_key, date_trunc('week', day)::DATE AS week FROM {rows}),
+before AS (SELECT week, lag(week) OVER (PARTITION BY user_key ORDER BY week) AS before FROM active)
+SELECT week, count(*), count(*) FILTER (before IS NULL), count(*) FILTER (before = week - 7) FROM before GROUP BY week ORDER BY week
+"""
+RETENTION = """
+WITH user_day AS (SELECT DISTINCT user_key, day FROM {rows}),
+first AS (SELECT user_key, min(day) AS cohort FROM user_day GROUP BY user_key)
+SELECT cohort, day - cohort AS n, count(*) FROM user_day JOIN first USING (user_key)
+WHERE day - cohort <= 14 GROUP BY ALL ORDER BY ALL
+"""
+
+
+def bench_active_users_daily(data: Data) -> Bench:
+    return _active_users(data, "daily")
+
+
+def bench_active_users_events(data: Data) -> Bench:
+    return _active_users(data, "events")
+
+
+def bench_lifecycle_daily(data: Data) -> Bench:
+    return _lifecycle(data, "daily")
+
+
+def bench_lifecycle_events(data: Data) -> Bench:
+    return _lifecycle(data, "events")
+
+
+def bench_retention_daily(data: Data) -> Bench:
+    return _retention(data, "daily")
+
+
+def bench_retention_events(data: Data) -> Bench:
+    return _retention(data, "events")
+
+
+def bench_funnel(data: Data) -> Bench:
+    """Four steps, three days from the entry, any entry may start: ASOF joins, each to the row before with the latest entry."""
+    rows = data.files("events")
+
+    def reference() -> list[int]:
+        picked = "SELECT user_key AS u, event, epoch_us(ts) AS t FROM {rows} WHERE event IN ({steps})"
+        con = duckdb.connect()
+        con.execute(f"CREATE VIEW picked AS {picked.format(rows=rows, steps=', '.join(map(repr, STEPS)))}")
+        con.execute(f"CREATE TABLE s0 AS SELECT u, t, t AS entry FROM picked WHERE event = '{STEPS[0]}'")
+        for at, step in enumerate(STEPS[1:], start=1):
+            con.execute(
+                f"CREATE TABLE s{at} AS SELECT p.u, p.t, s.entry FROM (FROM picked WHERE event = '{step}') p "
+                f"ASOF JOIN s{at - 1} s ON p.u = s.u AND p.t > s.t WHERE p.t - s.entry <= 259200000000"
+            )
+        return [con.execute(f"SELECT count(DISTINCT u) FROM s{at}").fetchall()[0][0] for at in range(len(STEPS))]
+
+    def ours() -> list[int]:
+        table = engine.connect(data.warehouse).events
+        return [int(n) for n in funnel.funnel(table, steps=STEPS, window_days=3).to_pandas()["users"]]
+
+    return Bench("funnel, four steps, three days", ours, reference, PROMISE)
+
+
+def _active_users(data: Data, name: str) -> Bench:
+    def users(ends: dict[tuple[int, Any], int]) -> list[int]:
+        return [ends[key] for key in sorted(ends)]
+
+    def reference(rows: list[tuple]) -> list[int]:
+        changes: dict[tuple[int, Any], int] = {}
+        for window, day, change in rows:
+            changes[window, day] = changes.get((window, day), 0) + change
+        last = max(day for window, day in changes if window == 1)
+        running: dict[int, int] = {}
+        ends = {}
+        for window, day in sorted(changes):
+            running[window] = running.get(window, 0) + changes[window, day]
+            if day < last:
+                ends[window, day] = running[window]
+        return users(ends)
+
+    def ours(frame: Any) -> list[int]:
+        return users(
+            {(int(w), end): int(n) for w, end, n in zip(frame["window"], frame["end"], frame["users"], strict=True)}
+        )
+
+    return _bench(data, name, "active users, windows of 1, 7, 30", activity.active_users, ACTIVE, ours, reference)
+
+
+def _lifecycle(data: Data, name: str) -> Bench:
+    def ours(frame: Any) -> list[tuple]:
+        return [tuple(map(int, row)) for row in frame[["active", "new", "retained"]].itertuples(index=False)]
+
+    def reference(rows: list[tuple]) -> list[tuple]:
+        return [row[1:] for row in rows][: len(rows) - 1]  # the last week has not ended
+
+    return _bench(data, name, "weekly lifecycle", lifecycle.lifecycle, LIFECYCLE, ours, reference)
+
+
+def _retention(data: Data, name: str) -> Bench:
+    def ours(frame: Any) -> list[int]:
+        return [int(n) for n in frame.sort_values(["cohort", "n"])["users"] if n]
+
+    return _bench(
+        data, name, "retention of 14 days", retention.retention, RETENTION, ours, lambda rows: [row[2] for row in rows]
+    )  # fmt: skip
+
+
+def _bench(
+    data: Data,
+    name: str,
+    what: str,
+    metric: Callable[[ibis.Table], ibis.Table],
+    sql: str,
+    ours: Callable[[Any], Any],
+    reference: Callable[[list[tuple]], Any],
+) -> Bench:
+    """A metric on one of the warehouse's tables; the same files, integer keys and all, are the hand-writer's."""
+    rows = data.files(name)
+    return Bench(
+        f"{what}, on {name}",
+        lambda: ours(metric(getattr(engine.connect(data.warehouse), name)).to_pandas()),
+        lambda: reference(duckdb.connect().execute(sql.format(rows=rows)).fetchall()),
+        PROMISE,
+    )

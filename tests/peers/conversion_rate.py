@@ -1,0 +1,30 @@
+"""One event followed by another."""
+
+from opslib.metrics.path_conversion import path_conversion
+from peers import common
+from peers.funnel import window
+
+KEYS = (
+    common.SEGMENT_KEYS
+    | common.PERIOD_KEYS
+    | {"start", "end", "start_occurrence", "within_events", "within_seconds", "unit"}
+)
+
+
+def answer(case):
+    query = case["query"]
+    row = path_conversion(
+        common.events(case),
+        start=common.step(query["start"]),
+        end=common.step(query["end"]),
+        start_occurrence=query.get("start_occurrence", "first"),
+        within_events=query.get("within_events"),
+        within_days=window(query.get("within_seconds")),
+        unit=query.get("unit") or "user_id",
+        period=common.period(case),
+    )
+    found = row.to_pandas().iloc[0].to_dict()
+    base = found["with_end"] / found["units"] if found["units"] else None
+    rate = found["converted"] / found["with_start"] if found["with_start"] else None
+    lift = rate / base if rate is not None and base else None
+    return found | {"conversion_rate": rate, "base_rate": base, "lift": lift}

@@ -1,0 +1,354 @@
+"""The A/B readout: what users did around their exposure, the planted experiments of the sample, and data that cannot carry a verdict."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import at, bound
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opslib.errors import TooLittleError, UsageError
+from opslib.metrics.experiment import arms, outcome_sums
+from opslib.models import ablooks, absegments, abtest
+from opslib.models.experiment import sample_ratio
+from opslib.sentences import experiment as statements
+
+
+def exposed(user: str, variant: str, day: int, hour: int = 12, test: str = "x") -> dict:
+    return {"experiment_id": test, "user_id": user, "variant": variant, "ts": at(day, hour)}
+
+
+def did(user: str, day: int, hour: int = 12, event: str = "pay") -> dict:
+    return {"event_id": f"{user}{event}{day}-{hour}", "user_id": user, "event": event, "ts": at(day, hour)}
+
+
+def paid(user: str, day: int, amount: float) -> dict:
+    return {"order_id": f"{user}{day}", "user_id": user, "paid_at": at(day), "amount": amount}
+
+
+def sums(con, exposures, events, orders=(), users=(), **how) -> pd.DataFrame:
+    tables = [
+        bound("exposures", exposures),
+        bound("events", events),
+        bound("orders", list(orders)),
+        bound("users", list(users)),
+    ]
+    how = {"experiment_id": "x", "metrics": ["pay"], "until": "2026-03-01"} | how
+    return con.execute(outcome_sums(*tables, **how)).set_index(["metric", "variant"])
+
+
+# ── the metric ──────────────────────────────────────────────────────────────
+
+
+def test_the_moment_of_exposure_counts_and_the_end_of_the_window_does_not(con):
+    rows = [did("ann", 10), did("bob", 17), did("cy", 10, 11)]
+    got = sums(con, [exposed(u, "a", 10) for u in ("ann", "bob", "cy")], rows, window_days=7)
+    assert got.loc[("pay", "a"), ["n", "hits", "pre_hits"]].to_list() == [3, 1, 1]
+
+
+def test_a_user_of_two_variants_and_one_whose_window_is_open_are_left_out(con):
+    rows = [exposed("ann", "a", 1), exposed("ann", "b", 2), exposed("bob", "a", 1), exposed("cy", "a", 26)]
+    got = sums(con, rows, [did("bob", 2)], window_days=7, until="2026-01-31")
+    assert got.loc[("pay", "a"), "n"] == 1 and ("pay", "b") not in got.index
+
+
+def test_the_first_exposure_starts_the_clock(con):
+    got = sums(con, [exposed("ann", "a", 1), exposed("ann", "a", 9)], [did("ann", 5)], window_days=7)
+    assert got.loc[("pay", "a"), "hits"] == 1 and got.loc[("pay", "a"), "pre_hits"] == 0
+
+
+def test_money_is_the_orders_of_the_window_with_zero_for_those_who_paid_nothing(con):
+    got = sums(
+        con,
+        [exposed("ann", "a", 10), exposed("bob", "a", 10)],
+        [did("ann", 11)],
+        [paid("ann", 11, 30.0), paid("ann", 5, 7.0)],
+        window_days=7,
+    )
+    row = got.loc[("revenue", "a")]
+    assert (row["mean"], row["var"], row.pre_mean, row.top) == (15.0, 450.0, 3.5, 30.0)
+
+
+def test_users_of_two_variants_are_counted_in_both_and_named(con):
+    rows = [exposed("ann", "a", 1), exposed("ann", "b", 2), exposed("bob", "a", 1), exposed("bob", "z", 1, test="y")]
+    got = con.execute(arms(bound("exposures", rows))).set_index(["experiment_id", "variant"])
+    assert got[["users", "crossed"]].T.to_dict("list") == {("x", "a"): [2, 1], ("x", "b"): [1, 1], ("y", "z"): [1, 0]}
+
+
+moments = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), max_size=25)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xy"), st.integers(5, 25)), min_size=1, max_size=6),
+    moments,
+    st.integers(0, 8),
+)
+def test_outcome_sums_is_its_definition(con, seen, acts, window):
+    got = sums(
+        con,
+        [exposed(u, v, d) for u, v, d in seen],
+        [did(u, d) for u, d in set(acts)],
+        window_days=window,
+        pre_days=5,
+        until="2026-01-25",
+    )
+    want: dict[str, list[tuple[int, int]]] = {}
+    for user in {u for u, _, _ in seen}:
+        since, variants = min(d for u, _, d in seen if u == user), {v for u, v, _ in seen if u == user}
+        if len(variants) > 1 or since + window > 24:
+            continue
+        days = [d for u, d in set(acts) if u == user]
+        after = sum(d >= since and (not window or d < since + window) for d in days)
+        want.setdefault(variants.pop(), []).append((after, sum(since - 5 <= d < since for d in days)))
+    for variant in "xy":
+        rows = want.get(variant, [])
+        if not rows:
+            assert ("pay", variant) not in got.index
+            continue
+        a, b = np.array(rows, float).T
+        row = got.loc[("pay", variant)]
+        assert (row.n, row.hits, row.pre_hits, row.both_hits) == (
+            len(a),
+            (a > 0).sum(),
+            (b > 0).sum(),
+            ((a > 0) & (b > 0)).sum(),
+        )
+        assert math.isclose(row["mean"], a.mean()) and math.isclose(row.pre_mean, b.mean())
+        if len(a) > 1:
+            assert math.isclose(row["var"], a.var(ddof=1), abs_tol=1e-9) and math.isclose(
+                row["cov"], np.cov(a, b)[0, 1], abs_tol=1e-9
+            )
+
+
+# ── the models ──────────────────────────────────────────────────────────────
+
+
+def a_test(**more) -> abtest.Test:
+    day = dt.date(2026, 1, 1)
+    return abtest.Test(
+        **{
+            "id": "x",
+            "name": "x",
+            "control": "a",
+            "split": {"a": 0.5, "b": 0.5},
+            "metric": "pay",
+            "first": day,
+            "last": day,
+            "running": False,
+        }
+        | more
+    )
+
+
+def counted(arms: dict[str, tuple[int, int]], metric: str = "pay", **more) -> pd.DataFrame:
+    rows = [{"metric": metric, "variant": v, "n": n, "hits": h, "pre_hits": 0, "both_hits": 0, "mean": h / n, "var": 0.2, "pre_mean": 0.0,
+             "pre_var": 0.0, "cov": 0.0, "top": 1.0} | more for v, (n, h) in arms.items()]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def sized(**users: int) -> pd.DataFrame:
+    return pd.DataFrame({"variant": list(users), "users": list(users.values()), "crossed": 0})
+
+
+def test_a_variant_that_the_split_does_not_name_is_a_broken_split():
+    check, _ = abtest.split_check(sized(a=500, b=500, c=3), a_test())
+    assert not check.ok
+    assert abtest.split_check(sized(a=500, b=500), a_test())[0].ok
+
+
+def test_a_promised_arm_without_users_is_a_broken_split():
+    assert not abtest.split_check(sized(a=500, b=500), a_test(split={"a": 1, "b": 1, "c": 1}))[0].ok
+
+
+def test_an_experiment_without_its_control_has_no_reading():
+    with pytest.raises(TooLittleError):
+        abtest.split_check(sized(b=500, c=500), a_test())
+
+
+def test_a_broken_split_stops_whatever_the_effect():
+    found = abtest.comparisons(counted({"a": (1000, 100), "b": (1000, 300)}), a_test())
+    assert abtest.verdict(found, a_test(), split_ok=False) == ("stop", "")
+    assert abtest.verdict(found, a_test(), split_ok=True) == ("ship", "b")
+
+
+def test_a_running_test_gets_no_verdict():
+    found = abtest.comparisons(counted({"a": (1000, 100), "b": (1000, 300)}), a_test(running=True))
+    assert abtest.verdict(found, a_test(running=True), split_ok=True)[0] == "running"
+
+
+def test_a_variant_of_three_users_is_not_judged():
+    found = abtest.comparisons(counted({"a": (1000, 100), "b": (3, 3)}), a_test())
+    assert not found.enough.any() and found.p.isna().all()
+    assert abtest.verdict(found, a_test(), split_ok=True)[0] == "few"
+
+
+def test_zero_conversions_are_undecided_not_a_win():
+    found = abtest.comparisons(counted({"a": (1000, 0), "b": (1000, 0)}), a_test())
+    assert abtest.verdict(found, a_test(), split_ok=True)[0] == "undecided"
+
+
+def test_money_carried_by_one_user_is_not_judged():
+    rows = counted({"a": (1000, 10), "b": (1000, 10)}, abtest.REVENUE, mean=1.0, var=400.0, top=900.0)
+    found = abtest.comparisons(rows, a_test(metric=abtest.REVENUE))
+    assert not found.enough.any() and found.whale.iloc[0] == pytest.approx(0.45)
+
+
+def test_a_guardrail_that_may_fall_holds_a_winner_back():
+    rows = pd.concat(
+        [counted({"a": (1000, 100), "b": (1000, 300)}), counted({"a": (1000, 500), "b": (1000, 450)}, "read")]
+    )
+    found = abtest.comparisons(rows.reset_index(drop=True), a_test())
+    assert abtest.verdict(found, a_test(), split_ok=True, guardrails=["read"]) == ("reject", "b")
+
+
+def test_several_variants_are_judged_on_corrected_p():
+    arms = {"a": (1000, 100)} | dict.fromkeys("b", (1000, 128)) | dict.fromkeys("cde", (1000, 100))
+    found = abtest.comparisons(counted(arms), a_test())
+    assert found.p.min() < 0.05 and abtest.verdict(found, a_test(), split_ok=True)[0] == "undecided"
+
+
+def test_merged_days_have_the_moments_of_all_users():
+    rng = np.random.default_rng(1)
+    days = [rng.gamma(1, 5, n) for n in (40, 3, 17)]
+    rows = pd.DataFrame(
+        {
+            "start": range(3),
+            "n": [len(d) for d in days],
+            "hits": 1,
+            "mean": [d.mean() for d in days],
+            "var": [d.var(ddof=1) for d in days],
+        }
+    )
+    got = ablooks._so_far(rows, money=True).iloc[-1]
+    every = np.concatenate(days)
+    assert got["mean"] == pytest.approx(every.mean()) and got["var"] == pytest.approx(every.var(ddof=1))
+
+
+def test_cuped_on_counts_is_cuped_on_the_users():
+    """The same adjusted difference as from one row per user, and a smaller variance where the past tells."""
+    rng = np.random.default_rng(2)
+    arms, rows = {}, []
+    for v in "ab":
+        x = rng.random(4000) < 0.3
+        y = np.where(rng.random(4000) < 0.8, x, rng.random(4000) < 0.3)
+        arms[v] = (x.astype(float), y.astype(float))
+        rows.append(
+            {"metric": "pay", "variant": v, "n": 4000, "hits": y.sum(), "pre_hits": x.sum(), "both_hits": (x & y).sum()}
+        )
+    got = abtest.adjusted(pd.DataFrame(rows), a_test()).iloc[0]
+    theta = sum(np.cov(x, y)[0, 1] for x, y in arms.values()) / sum(x.var(ddof=1) for x, _ in arms.values())
+    a, b = (y - theta * x for x, y in arms.values())
+    assert got["diff"] == pytest.approx(b.mean() - a.mean())
+    assert 0.5 < got.reduction < 0.8 and got.low < 0 < got.high
+
+
+def test_a_past_that_does_not_vary_is_not_adjusted_by():
+    assert abtest.adjusted(counted({"a": (1000, 100), "b": (1000, 120)}), a_test()).empty
+
+
+def test_the_newest_experiment_is_read_and_a_wrong_id_is_named():
+    rows = pd.DataFrame({"experiment_id": ["old", "new"], "name": None, "control": "a", "split": '{"a": 1, "b": 1}', "metric": "pay",
+                         "starts_at": pd.to_datetime(["2026-01-01", "2026-02-01"]), "starts_day": pd.to_datetime(["2026-01-01", "2026-02-01"]),
+                         "ends_at": pd.NaT, "ends_day": pd.NaT})  # fmt: skip
+    assert abtest.chosen(rows, "", "", observed=dt.date(2026, 3, 1)).id == "new"
+    assert abtest.chosen(rows, "old", "click", observed=dt.date(2026, 3, 1)).metric == "click"
+    with pytest.raises(UsageError, match="did you mean 'new'"):
+        abtest.chosen(rows, "nev", "", observed=dt.date(2026, 3, 1))
+    with pytest.raises(TooLittleError):
+        abtest.chosen(rows.iloc[:0], "", "", observed=dt.date(2026, 3, 1))
+
+
+@pytest.mark.slow
+def test_peeking_every_day_raises_few_false_alarms_in_the_sequential_reading():
+    """300 A/A tests looked at on 14 days: at most 5 % (two standard errors allowed) ever leave zero."""
+    rng = np.random.default_rng(3)
+    alarms = 0
+    for _ in range(300):
+        hits = rng.binomial(100, 0.2, (2, 14))
+        daily = pd.DataFrame([{"metric": "pay", "variant": v, "start": d, "n": 100, "hits": hits[i, d], "mean": 0.0, "var": 0.0}
+                              for i, v in enumerate("ab") for d in range(14)])  # fmt: skip
+        looks = ablooks.looks(daily, a_test())
+        alarms += bool(((looks.low > 0) | (looks.high < 0)).any())
+    assert alarms <= 300 * 0.05 + 2 * math.sqrt(300 * 0.05 * 0.95)
+
+
+# ── the sample's planted experiments ────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def planted(sampled):
+    """The raw sample as contract tables, with their local days."""
+    con = ibis.duckdb.connect()
+
+    def read(name: str, clock: str, day: str):
+        rows = con.read_parquet(str(sampled.folder / f"{name}.parquet"), table_name=name)
+        return rows.mutate(**{day: (rows[clock] + ibis.interval(hours=8)).date()})
+
+    tables = [
+        read("exposures", "ts", "day"),
+        read("events", "ts", "day"),
+        read("orders", "paid_at", "paid_day"),
+        read("users", "registered_at", "registered_day"),
+    ]
+
+    def readout(id: str, metric: str):
+        told = sampled.truths["experiments"][id]
+        how = {"experiment_id": id, "metrics": [metric], "window_days": 7, "until": sampled.truths["end"]}
+        test = a_test(id=id, control=told["control"], split=told["split"], metric=metric)
+        every = con.execute(arms(tables[0]))
+        check, _ = abtest.split_check(every[every.experiment_id == id], test)
+        return told, test, check, lambda **more: con.execute(outcome_sums(*tables, **how, **more))
+
+    return readout
+
+
+def test_the_planted_onboarding_effect_is_inside_the_interval_and_ships(planted):
+    told, test, check, read = planted("exp_onboarding", "activate")
+    found = abtest.comparisons(read(), test)
+    row = found[found.metric == "activate"].iloc[0]
+    assert check.ok and row.low < told["effect"] < row.high and row.low > 0
+    assert abtest.verdict(found, test, split_ok=check.ok) == ("ship", "one_step")
+
+
+def test_copies_without_an_effect_are_undecided(planted):
+    _, test, check, read = planted("exp_copy", "click")
+    found = abtest.comparisons(read(), test)
+    assert check.ok and (found[found.metric == "click"].p_holm > 0.05).all()
+    assert abtest.verdict(found, test, split_ok=check.ok)[0] == "undecided"
+
+
+def test_a_larger_reward_brings_more_participants(planted):
+    told, test, check, read = planted("exp_reward", "join_campaign")
+    row = abtest.comparisons(read(), test).iloc[0]
+    assert check.ok and row.lift_low < told["join_ratio"] - 1 < row.lift_high and row.low > 0
+
+
+def test_the_broken_split_is_found_and_placed_on_the_platform_that_lost_users(planted):
+    told, test, check, read = planted("exp_pay_button", "checkout")
+    assert not check.ok
+    where = absegments.split_by_segment(read(by="platform"), test)
+    assert list(where[where.p < 0.001].segment) == [told["lost_platform"]]
+    assert abtest.verdict(abtest.comparisons(read(), test), test, split_ok=check.ok)[0] == "stop"
+
+
+def test_the_hold_out_finds_the_campaign_s_lift(planted, sampled):
+    _, test, check, read = planted("holdout_c04_member_day", "pay")
+    row = abtest.comparisons(read(), test).iloc[0]
+    assert check.ok and row.low < sampled.truths["campaigns"]["holdout"]["realised"] < row.high and row.low > 0
+
+
+# ── sentences ───────────────────────────────────────────────────────────────
+
+
+def test_a_broken_split_is_said_first_and_says_what_to_do():
+    check = sample_ratio([1925, 1631])
+    table = sized(a=1925, b=1631)
+    assert statements.split(check, table).level == "act"
+    assert statements.actions(("stop", ""), a_test(), due=dt.date(2026, 1, 1))[0].team == "engineering"
+    assert "停" in statements.decision(("stop", ""), a_test())

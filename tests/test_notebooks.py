@@ -1,0 +1,176 @@
+"""Every notebook runs with its own parameters on the sample, in both languages, and becomes a page that stands alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from opslib.runner import execute, plan
+
+ROOT = Path(__file__).parent.parent
+MODULES = [p.stem for p in sorted((ROOT / "notebooks").glob("[!_]*.ipynb"))]
+
+
+def run(project: Path, module: str, **overrides: str) -> dict:
+    return execute.run(plan.job(project, module, {k: str(v) for k, v in overrides.items()}))
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_runs_on_the_sample_and_states_findings_in_the_language(module, lang, project, warehouse):
+    record = run(project, module, source=warehouse, lang=lang)
+    assert record["status"] == "ok", record["error"]
+    folder = Path(record["folder"])
+    findings = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    assert findings and record["verdict"]
+    for finding in findings:
+        assert bool(re.search(r"[\u4e00-\u9fff]", finding["text"])) == (lang == "zh"), finding["text"]
+        if finding["value"] is not None:
+            assert finding["low"] is not None or finding["high"] is not None or finding["no_interval"], finding
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    check_page(page)
+    for finding in findings:
+        assert f'id="{finding["section"]}"' in page
+
+
+def check_page(page: str) -> None:
+    assert len(page.encode()) <= 400_000
+    assert "default-src 'none'" in page
+    loads = re.findall(r"""(?:src|href|action|data)=["']?((?:https?:)?//[^"'\s>]+)""", page)
+    assert loads == [], "the page must load nothing"
+    assert all(re.search(r'alt="[^"]{10,}"', tag) for tag in re.findall(r"<img[^>]*>", page)), (
+        "every figure says what it shows"
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_runs_on_real_shopping_or_says_what_it_lacks(module, project, tmp_path_factory, real_warehouse):
+    record = run(project, module, source=real_warehouse)
+    assert record["status"] in ("ok", "lacking"), record["error"]
+    page = (Path(record["folder"]) / "report.html").read_text(encoding="utf-8")
+    check_page(page)
+    if record["status"] == "lacking":
+        assert "opslib load" in page
+
+
+@pytest.fixture(scope="session")
+def real_warehouse(tmp_path_factory):
+    from opslib import packs
+
+    folder = tmp_path_factory.mktemp("real")
+    packs.load(ROOT / "data/samples/completejourney/pack.yml", folder)
+    return folder
+
+
+# A run that goes wrong
+
+
+NOTEBOOK = {
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "params",
+            "metadata": {"tags": ["parameters"]},
+            "source": 'lang: str = "zh"  # zh or en\nhow: str = "well"  # what happens',
+            "execution_count": None,
+            "outputs": [],
+        },
+        {
+            "cell_type": "code",
+            "id": "work",
+            "metadata": {},
+            "source": (
+                "import os, signal, sys\n"
+                "from opslib.errors import TooLittleError, OpsError\n"
+                "from opslib.report import Finding, section\n"
+                "section('<script>alert(1)</script>', Finding('a.b', 'info', 'before {{7*7}} </style>'))\n"
+                "if how == 'raise': raise KeyError('gone')\n"
+                "if how == 'ops': raise OpsError('the table is empty', 'load it')\n"
+                "if how == 'lack': raise TooLittleError('needs orders')\n"
+                "if how == 'exit': sys.exit(0)\n"
+                "if how == 'kill': os.kill(os.getpid(), signal.SIGKILL)"
+            ),
+            "execution_count": None,
+            "outputs": [],
+        },
+        {
+            "cell_type": "code",
+            "id": "last",
+            "metadata": {},
+            "source": "section('after', Finding('c.d', 'good', 'after'))",
+            "execution_count": None,
+            "outputs": [],
+        },
+    ],
+    "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+
+
+@pytest.fixture
+def own_project(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "params").mkdir()
+    (tmp_path / "notebooks" / "story.ipynb").write_text(json.dumps(NOTEBOOK), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "how, status, reason",
+    [
+        ("raise", "failed", "KeyError"),
+        ("ops", "failed", "the table is empty; load it"),
+        ("lack", "lacking", "needs orders"),
+        ("exit", "failed", "提前停止，最后"),
+        ("kill", "failed", "kernel died"),
+    ],
+)
+def test_a_run_that_stops_half_way_has_its_own_status_and_a_page_with_what_it_found(own_project, how, status, reason):
+    record = run(own_project, "story", how=how)
+    assert record["status"] == status and reason in record["error"]
+    page = (Path(record["folder"]) / "report.html").read_text(encoding="utf-8")
+    assert reason in page
+    assert "<script>alert(1)" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert (
+        "{{7*7}}" in page
+        and "49"
+        not in re.sub(r"<style>.*?</style>|<script.*?</script>|<footer.*|<dl>.*?</dl>", "", page, flags=re.S).split(
+            "before"
+        )[1][:20]
+    )
+    assert not list((own_project / "outputs" / ".aside").glob("*"))
+
+
+def test_a_failed_run_leaves_the_good_report_and_the_index_shows_both(own_project, capsys, monkeypatch):
+    from opslib.cli import main
+
+    monkeypatch.chdir(own_project)
+    assert main(["run", "story"]) == 0
+    good = next((own_project / "outputs" / "story").glob("*/report.html"))
+    before = good.read_bytes()
+    assert main(["run", "story", "-p", "how=raise"]) == 1
+    assert good.read_bytes() == before
+    index = (own_project / "outputs" / "index.html").read_text(encoding="utf-8")
+    assert "KeyError" in index and good.parent.name in index
+    assert main(["run", "story"]) == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_a_report_is_made_again_when_its_parameters_or_its_notebook_change(own_project, capsys, monkeypatch):
+    from opslib.cli import main
+
+    monkeypatch.chdir(own_project)
+    plan.code_version.cache_clear()
+    main(["run", "story"])
+    main(["run", "story", "-p", "lang=en"])
+    path = own_project / "notebooks" / "story.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace("'after'", "'later'"), encoding="utf-8")
+    plan.code_version.cache_clear()
+    capsys.readouterr()
+    main(["run", "story"])
+    assert "up to date" not in capsys.readouterr().out
+    assert len(list((own_project / "outputs" / "story").glob("*/report.html"))) == 3

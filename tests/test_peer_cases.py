@@ -1,0 +1,103 @@
+"""The workbench answers what its users' other tools answer, on the same events.
+
+Cases are read from `tests/peer_cases/` and from the folder that the environment variable OPSLIB_PEER_CASES names. How a
+kind is asked of the public functions stands in `tests/peers/<kind>.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).parent
+FOLDERS = [HERE / "peer_cases", *([Path(extra)] if (extra := os.environ.get("OPSLIB_PEER_CASES")) else [])]
+
+# Kinds that belong to work not yet done: pattern → that work. A kind whose module exists is asked all the same.
+LATER = {
+    "attribution*": "channels",
+    "n_day_ltv": "channels",
+    "ratio": "A/B readout",
+    "ab_*": "A/B readout",
+    "multiple_tests*": "A/B readout",
+    "relative_change": "A/B readout",
+    "exposed_funnel": "A/B readout",
+    "participation": "A/B readout",
+    "srm*": "A/B readout",
+}
+# Wherever these keys stand in an expectation, they list every group there is.
+COMPLETE_KEYS = {"histogram", "segments"}
+
+
+def read_cases() -> list[tuple[str, dict]]:
+    files = [file for folder in FOLDERS for file in sorted(folder.glob("*.json"))]
+    return [(f"{file.stem}-{case['name']}", case) for file in files for case in json.loads(file.read_text("utf-8"))]
+
+
+def modules() -> dict[str, ModuleType]:
+    """Kind → the module that answers it."""
+    names = sorted(file.stem for file in (HERE / "peers").glob("*.py") if file.stem not in ("__init__", "common"))
+    found = {name: importlib.import_module(f"peers.{name}") for name in names}
+    further = {kind: module for module in found.values() for kind in getattr(module, "KINDS", ())}
+    return further | found
+
+
+def later(kind: str) -> str | None:
+    return next((work for pattern, work in LATER.items() if fnmatch(kind, pattern)), None)
+
+
+CASES, MODULES = read_cases(), modules()
+NOW = [(id, case) for id, case in CASES if case["kind"] in MODULES or not later(case["kind"])]
+WAITING = Counter(case["kind"] for _, case in CASES if case["kind"] not in MODULES and later(case["kind"]))
+
+
+@pytest.mark.parametrize("case", [case for _, case in NOW], ids=[id for id, _ in NOW])
+def test_our_answer_is_the_peer_s(case):
+    module = MODULES.get(case["kind"])
+    assert module, f"no tests/peers/{case['kind']}.py, and the kind is not named in LATER"
+    unknown = set(case["query"]) - set(module.KEYS)
+    assert not unknown, f"{module.__name__} does not understand the query keys {sorted(unknown)}"
+    answer = module.answer(case)
+    wrong = differences(case["expected"], answer, complete=getattr(module, "COMPLETE", False))
+    assert not wrong, f"{case['note']}\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("kind", sorted(WAITING))
+def test_kinds_of_later_work_are_counted(kind):
+    pytest.skip(f"{WAITING[kind]} case(s) of kind {kind!r} wait for: {later(kind)}")
+
+
+def differences(expected, got, *, complete: bool = False, where: str = "answer") -> list[str]:
+    """Where `got` is not what `expected` says; only the keys of `expected` count, unless it is complete."""
+    if isinstance(expected, dict):
+        if not isinstance(got, dict):
+            return [f"{where}: expected {expected}, got {got}"]
+        extra = set(got) - set(expected) if complete else set()
+        found = [f"{where}: has {sorted(extra, key=str)}, which the peer has not"] if extra else []
+        for key, value in expected.items():
+            if key not in got:
+                found.append(f"{where}: lacks {key!r}, expected {value}")
+            else:
+                found += differences(value, got[key], complete=key in COMPLETE_KEYS, where=f"{where}[{key!r}]")
+        return found
+    if isinstance(expected, list):
+        if not isinstance(got, list | tuple) or len(got) != len(expected):
+            return [f"{where}: expected {expected}, got {got}"]
+        pairs = enumerate(zip(expected, got, strict=True))
+        return [line for i, (e, g) in pairs for line in differences(e, g, where=f"{where}[{i}]")]
+    return [] if same(expected, got) else [f"{where}: expected {expected!r}, got {got!r}"]
+
+
+def same(expected, got) -> bool:
+    """A published number is as exact as it is printed; everything else is equal or not."""
+    if isinstance(expected, bool | str | None) or isinstance(got, bool | str | None):
+        return expected == got and isinstance(expected, bool) == isinstance(got, bool)
+    printed = 0 if float(expected).is_integer() else len(repr(float(expected)).partition(".")[2])
+    half_unit = 0.5 * 10.0**-printed if printed else 0.0
+    return abs(expected - got) <= half_unit + 1e-9 * max(1.0, abs(expected))

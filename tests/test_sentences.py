@@ -1,0 +1,108 @@
+"""Sentences say what their table says."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+from opslib.models.scorecard import Kpi, scorecard
+from opslib.periods import Reporting
+from opslib.sentences import quality, weekly
+from opslib.text import speaking
+
+WEEKS = [dt.date(2026, 1, 5) + dt.timedelta(weeks=i) for i in range(8)]
+NOW = Reporting("week", WEEKS[-1], WEEKS[-1] + dt.timedelta(days=6))
+
+
+def card(last: float, metric: str = "activity.wau") -> pd.DataFrame:
+    frame = pd.DataFrame({"start": WEEKS, "users": [10_000, 10_050, 9_980, 10_020, 10_010, 9_990, 10_000, last]})
+    return scorecard([Kpi(metric, frame, count="users")], at=NOW)
+
+
+def test_a_notable_fall_is_something_to_act_on_with_its_number_and_interval():
+    with speaking("en"):
+        found = weekly.changes(card(8_000))[0]
+    assert found.level == "act" and "8,000" in found.text and "−20.0%" in found.text
+    assert found.value == pytest.approx(-0.2) and found.low < found.value < found.high < 0
+
+
+def test_a_notable_rise_is_good_news_and_no_change_is_said_so():
+    with speaking("zh"):
+        assert weekly.changes(card(12_000))[0].level == "good"
+        quiet = weekly.changes(card(10_010))
+    assert [f.level for f in quiet] == ["info"] and "波动之内" in quiet[0].text
+
+
+def test_the_verdict_is_the_gravest_finding_against_any_period():
+    with speaking("en"):
+        assert "8,000" in weekly.verdict(card(8_000))
+        assert "usual movement" in weekly.verdict(card(10_010))
+
+
+def test_a_fall_asks_somebody_to_look_into_it_by_a_day_and_a_rise_nobody():
+    with speaking("en"):
+        actions = weekly.actions(card(8_000), due=dt.date(2026, 3, 1))
+        assert [(a.team, a.due_on) for a in actions] == [("operations", "2026-03-08")]
+        assert weekly.actions(card(12_000), due=dt.date(2026, 3, 1)) == []
+
+
+def test_more_lost_than_won_is_to_be_watched():
+    accounts = pd.DataFrame({"new": [10], "resurrected": [5], "dormant": [30]})
+    with speaking("en"):
+        found = weekly.quick_ratio(accounts)
+    assert found is not None and found.level == "watch" and found.value == pytest.approx(0.5)
+
+
+def test_nobody_lost_gives_no_ratio_rather_than_infinity():
+    with speaking("en"):
+        found = weekly.quick_ratio(pd.DataFrame({"new": [10], "resurrected": [0], "dormant": [0]}))
+    assert found is not None and found.value != found.value
+
+
+def frames(**changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    made = {
+        "overview": pd.DataFrame({"table": ["events"], "problems": [0], "problem": [""]}),
+        "loads": pd.DataFrame({"read": [100], "new": [100], "late": [0]}),
+        "aside": pd.DataFrame({"rows": [], "source": [], "line": [], "reason": []}),
+        "daily": pd.DataFrame({"day": WEEKS, "rows": [10] * 8, "kind": [""] * 8}),
+        "filled": pd.DataFrame({"column": ["ip"], "before": [1.0], "now": [1.0], "rows": [10], "went_empty": [False]}),
+        "twice": pd.DataFrame({"event": [], "rows": [], "extra": []}),
+    }
+    return made | changed
+
+
+def test_clean_data_can_be_used_and_says_how_many_checks_passed():
+    with speaking("en"):
+        found = quality.findings(**frames())
+        assert quality.verdict(found) == "The data can be used: all 6 checks passed."
+        assert quality.actions(found) == []
+
+
+@pytest.mark.parametrize(
+    "name, frame, words",
+    [
+        (
+            "daily",
+            pd.DataFrame({"day": WEEKS[:2], "rows": [10, 0], "kind": ["", "hole"]}),
+            "1 days without a single event",
+        ),
+        (
+            "aside",
+            pd.DataFrame({"rows": [7], "source": ["a.csv"], "line": [3], "reason": ["user_id is missing"]}),
+            "a.csv line 3",
+        ),
+        (
+            "filled",
+            pd.DataFrame({"column": ["ip"], "before": [0.9], "now": [0.0], "rows": [10], "went_empty": [True]}),
+            "ip is filled in 0.0%",
+        ),
+        ("loads", pd.DataFrame({"read": [100], "new": [100], "late": [20]}), "20 of them late"),
+    ],
+)
+def test_each_way_to_be_wrong_is_a_finding_with_a_next_step_for_engineering(name, frame, words):
+    with speaking("en"):
+        found = quality.findings(**frames(**{name: frame}))
+        assert words in quality.verdict(found)
+        assert [a.team for a in quality.actions(found)] == ["engineering"]
