@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -81,6 +81,15 @@ def say(*, zh: str, en: str, **values: Any) -> str:
 
 class Clean(str):
     """Text made of pieces that are clean already; `say` fills it in whole, not cut as a user's text is."""
+
+
+def names(values: Iterable[Any], most: int = 8) -> Clean:
+    """Names out of the data as a list in a sentence, each in quotes; after `most` of them the number of the others."""
+    given = [str(value) for value in values]
+    quoted = [say(zh="「{name}」", en="“{name}”", name=name) for name in given[:most]]
+    if len(given) > most:
+        quoted.append(say(zh="等 {n} 个", en="{n} in all", n=len(given)))
+    return Clean(say(zh="、", en=", ").join(quoted))
 
 
 class _Missing:

@@ -2,7 +2,8 @@
 
 `manifest.json` names the files that count. A load writes its new files beside the old ones and then replaces the
 manifest in one step, so a reader, or a load killed at any moment, sees either the state before or the state after.
-Files that the manifest does not name are left-overs; the next load removes them.
+Files that a load replaces stay for a day, for readers that began before it; files that no manifest names are left-overs.
+The next load removes both.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from zoneinfo import ZoneInfo
 from opslib.errors import ContractError, LockedError, OpsError, UsageError, near
 
 MANIFEST = "manifest.json"
+KEPT = dt.timedelta(days=1)  # longer than any report takes
 STAGING = "_staging"
 FORMAT = 1
 _OURS = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}\.parquet")  # the names that loads give; no other file is ever removed
@@ -56,6 +58,7 @@ class Manifest:
     identity: list[Part] = field(default_factory=list)  # alias → user_id, as given
     loads: list[dict[str, Any]] = field(default_factory=list)  # one report a load, oldest first
     notes: list[str] = field(default_factory=list)  # what a reader must know about this source
+    retired: dict[str, str] = field(default_factory=dict)  # replaced file → when; kept for readers that began before
 
     def rows(self, table: str) -> int:
         return sum(part.rows for part in self.tables.get(table, []))
@@ -69,8 +72,9 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """Changes when, and only when, the data changes."""
-        live = sorted((table, part.path, part.rows) for table, parts in self.tables.items() for part in parts)
-        seen = json.dumps([self.tz, self.currency, live], sort_keys=True)
+        groups = (self.tables, self.quarantine)  # rows put aside are data too: the data-quality report shows them
+        live = [sorted((n, p.path, p.rows) for n, parts in group.items() for p in parts) for group in groups]
+        seen = json.dumps([self.tz, self.currency, *live], sort_keys=True)
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
 
@@ -101,6 +105,7 @@ def read(folder: Path | str) -> Manifest:
 def commit(folder: Path, manifest: Manifest) -> None:
     """Make the manifest the truth, in one step that survives a power cut."""
     live = {folder / part.path for part in manifest.parts()}
+    _retire(folder, manifest)
     for named in {parent for path in live for parent in path.parents if folder in parent.parents}:
         _to_disk(named)
     aside = folder / f"{MANIFEST}.new"
@@ -108,6 +113,15 @@ def commit(folder: Path, manifest: Manifest) -> None:
         json.dump({"format": FORMAT} | asdict(manifest), file, ensure_ascii=False, indent=1)
     place(aside, folder / MANIFEST)
     _to_disk(folder)
+
+
+def _retire(folder: Path, manifest: Manifest) -> None:
+    """Note the files that `manifest` no longer names and its predecessor did; forget those that no reader can still hold."""
+    now = dt.datetime.now(dt.UTC)
+    manifest.retired = {p: at for p, at in manifest.retired.items() if now - dt.datetime.fromisoformat(at) < KEPT}
+    live = {part.path for part in manifest.parts()}
+    replaced = {part.path for part in read(folder).parts()} - live
+    manifest.retired |= dict.fromkeys(sorted(replaced), now.isoformat(timespec="seconds"))
 
 
 def place(aside: Path, target: Path) -> None:
@@ -206,10 +220,12 @@ def zone(name: str) -> ZoneInfo:
 
 
 def sweep(root: Path, manifest: Manifest) -> None:
-    """Remove what a killed load left behind, and the files that an earlier load replaced."""
+    """Remove what a killed load left behind, and the files that a load replaced more than a day ago."""
     shutil.rmtree(root / STAGING, ignore_errors=True)
     (root / f"{MANIFEST}.new").unlink(missing_ok=True)
-    live = {root / part.path for part in manifest.parts()}
+    now = dt.datetime.now(dt.UTC)
+    young = {p for p, at in manifest.retired.items() if now - dt.datetime.fromisoformat(at) < KEPT}
+    live = {root / part.path for part in manifest.parts()} | {root / path for path in young}
     for path in root.glob("*/**/*.parquet"):
         if path not in live and _OURS.fullmatch(path.name):
             path.unlink(missing_ok=True)

@@ -333,12 +333,24 @@ def test_raw_files_beside_the_warehouse_are_never_removed(tmp_path):
     assert raw.exists() and ids(tmp_path) == ["e1"]
 
 
-def test_files_that_were_replaced_go_with_the_next_load(root):
-    for at in range(3):
+def test_files_that_were_replaced_stay_a_day_for_readers_and_go_with_the_next_load(root, monkeypatch):
+    load(root, [event("e0")])
+    held = {root / part.path for part in warehouse.read(root).parts()}
+    for at in range(1, 4):
         load(root, [event(f"e{at}")])
+    assert held <= set(root.rglob("*.parquet")), "a reader that began before the loads still finds its files"
+    monkeypatch.setattr(warehouse, "KEPT", dt.timedelta(0))
+    load(root, [event("e9")])
     live = {root / part.path for part in warehouse.read(root).parts()}
-    held = set(root.rglob("*.parquet"))
-    assert live <= held and len(held - live) == 1  # the roll-up that a reader of the state before may still be reading
+    left = set(root.rglob("*.parquet"))
+    assert live <= left and not (left - live) & held and ids(root) == ["e0", "e1", "e2", "e3", "e9"]
+
+
+def test_rows_put_aside_change_the_fingerprint_for_a_report_shows_them(root):
+    load(root, [event("e1")])
+    before = warehouse.read(root).fingerprint
+    load(root, [event(None)])
+    assert warehouse.read(root).fingerprint != before
 
 
 def test_one_warehouse_has_one_zone_and_one_currency(root):

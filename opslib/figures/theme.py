@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 WIDTH = 8.6  # inches
-DPI = 144
+DPI = 112
 INK, SOFT, LINE = "#1b1f24", "#57606a", "#d8dee4"
 
 # Eight colours that stay apart (ΔE ≥ 17) in normal sight and under protanopia, deuteranopia and tritanopia, and stand out
@@ -103,7 +103,7 @@ class Drawing(Figure):
         with mpl.rc_context(rc()):
             super().draw(renderer)
 
-    def small(self, dpi: int = DPI, colours: int = 64) -> tuple[bytes, tuple[int, int]]:
+    def small(self, dpi: int = DPI, colours: int = 24) -> tuple[bytes, tuple[int, int]]:
         """The drawing as lossless WebP with a palette, and its size in pixels: no visible loss, a third less than PNG."""
         from PIL import Image
 

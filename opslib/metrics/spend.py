@@ -206,7 +206,7 @@ def currencies(spend: ir.Table, orders: ir.Table) -> ir.Table:
 
     Definition: the extra column `currency` of a table; the contract wants one currency per warehouse.
     Error: none, a census.
-    Source: CONTRACT, "Money is one currency per warehouse".
+    Source: opslib.contract; money is in one currency per warehouse.
     """
     return ibis.union(_currency(spend, "spend"), _currency(orders, "orders")).order_by("table", "currency")
 

@@ -17,7 +17,7 @@ from opslib.text import missing
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = 50  # rows drawn on the page; all rows travel as CSV up to CSV_ROWS
+ROWS = 30  # rows drawn on the page; all rows travel as CSV up to CSV_ROWS
 CSV_ROWS = 5_000
 CELL_LIMIT = 10_000  # characters of a cell
 
@@ -88,7 +88,7 @@ def _columns(
     found: list[dict[str, Any]] = []
     last = "number"
     for name in map(str, frame.columns):
-        kind = columns.format_of(name, formats)
+        kind = columns.format_of(name, formats, "number" if frame[name].dtype.kind in "iuf" else "text")
         if layout and name in layout.trend:
             kind = "trend"
         elif kind == "same":  # the ends of an interval are written as the number before them

@@ -179,8 +179,8 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
 def unknown(this: Campaign) -> Finding:
     """Why the extra effect cannot be known without a hold-out."""
     words = say(
-        zh="没有随机留出组（实验 {id}），参加者是自己选择来的，与其他人相比本就不同；增量与投资回报率无从得知。",
-        en="There is no random hold-out (experiment {id}); those who took part chose to and differ from the others anyway, so the extra effect and ROI cannot be known.",
+        zh="没有随机留出组（实验「{id}」），参加者是自己选择来的，与其他人相比本就不同；增量与投资回报率无从得知。",
+        en="There is no random hold-out (experiment “{id}”); those who took part chose to and differ from the others anyway, so the extra effect and ROI cannot be known.",
         id=this.holdout,
     )  # fmt: skip
     return Finding("campaign.unknown", "watch", words, metric="campaign.incremental")

@@ -65,8 +65,8 @@ def journeys(paths: pd.DataFrame) -> Finding | None:
         "journeys.top",
         "info",
         say(
-            zh="人群「{persona}」最常见的首次付费路径是 {path}（{n} 次）。",
-            en="The most common path to a first payment of “{persona}” is {path} ({n} times).",
+            zh="人群「{persona}」最常见的首次付费路径是「{path}」（{n} 次）。",
+            en="The most common path to a first payment of “{persona}” is “{path}” ({n} times).",
             persona=text.shown(top["persona"]),
             path=text.shown(top["path"], 120),
             n=text.number(top["conversions"]),

@@ -25,9 +25,7 @@ def verdicts(table: pd.DataFrame) -> list[Finding]:
 
 def headline(table: pd.DataFrame) -> str:
     """The page's one sentence: what to cut, what to grow, and how the money as a whole does."""
-    named = {v: "、".join(table.loc[table["verdict"] == v, "channel"].map(text.shown)) for v in ("cut", "grow")}
-    if text.language() == "en":
-        named = {k: v.replace("、", ", ") for k, v in named.items()}
+    named = {v: text.names(table.loc[table["verdict"] == v, "channel"]) for v in ("cut", "grow")}
     none = say(zh="无", en="none")
     return say(
         zh="共花费 {cost}，带来 {n} 个注册；应削减：{cut}；可加投：{grow}。",
@@ -107,7 +105,7 @@ def _uncosted(free: pd.DataFrame) -> Finding:
         say(
             zh="{names} 没有花费记录，共 {n} 个注册：获客成本未知，不是 0。",
             en="No cost is booked on {names}, with {n} sign-ups: their cost per user is unknown, not 0.",
-            names=", ".join(free["channel"].map(text.shown)),
+            names=text.names(free["channel"]),
             n=text.number(free["signups"].sum()),
         ),
     )

@@ -31,7 +31,9 @@ def kind_of(metric: str) -> tuple[str, str]:
 
 def split(check: SampleRatio, table: pd.DataFrame) -> Finding:
     """Whether the arms have the sizes that were promised; a broken split stops everything after it."""
-    sizes = text.Clean(" / ".join(f"{arm_of(r.variant)} {text.number(r.users)}" for r in table.itertuples()))
+    sizes = text.Clean(
+        " / ".join(f"{text.names([arm_of(r.variant)])} {text.number(r.users)}" for r in table.itertuples())
+    )
     if check.ok:
         words = say(
             zh="分流正常：{sizes}，与约定比例相符（p = {p}）。", en="The split is sound: {sizes}, as promised (p = {p}).",

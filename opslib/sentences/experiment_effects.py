@@ -143,18 +143,18 @@ def _guard(row: dict[str, Any], margin: float) -> Finding:
     holds = row["low"] >= -margin
     said = {"arm": arm_of(row["variant"]), "metric": name_of(row["metric"]), "limit": text.write(-margin, kind)}
     if not row["enough"]:
-        words = say(zh="护栏{metric}（{arm}）数据不足，无法判断是否守住。", en="Guardrail {metric} ({arm}): too little data to say whether it holds.",
+        words = say(zh="护栏{metric}（「{arm}」）数据不足，无法判断是否守住。", en="Guardrail {metric} (“{arm}”): too little data to say whether it holds.",
                     metric=said["metric"], arm=said["arm"])  # fmt: skip
     elif holds:
         words = say(
-            zh="护栏{metric}（{arm}）守住：区间下限高于 {limit}。",
-            en="Guardrail {metric} ({arm}) holds: its interval stays above {limit}.",
+            zh="护栏{metric}（「{arm}」）守住：区间下限高于 {limit}。",
+            en="Guardrail {metric} (“{arm}”) holds: its interval stays above {limit}.",
             **said,
         )
     else:
         words = say(
-            zh="护栏{metric}（{arm}）不能排除跌破 {limit}。",
-            en="Guardrail {metric} ({arm}): a fall beyond {limit} cannot be ruled out.",
+            zh="护栏{metric}（「{arm}」）不能排除跌破 {limit}。",
+            en="Guardrail {metric} (“{arm}”): a fall beyond {limit} cannot be ruled out.",
             **said,
         )
     return Finding(
