@@ -12,6 +12,7 @@ import pytest
 from test_page import EVIL, Page, strangers
 
 from opslib.report import html, index, neighbours
+from opslib.report.latest import latest
 
 
 def run(
@@ -67,6 +68,23 @@ def test_it_shows_the_newest_run_of_each_module_and_source(tmp_path):
     heads = re.findall(r"<h3[^>]*><a[^>]*>(.*?)</a>", page)
     assert heads == ["真实数据", "新的"]
     assert page.count('class="source"') == 2 and "历史（2 次运行）" in page
+
+
+def test_each_campaign_has_its_own_card(tmp_path):
+    for number, name in enumerate(["c05", "c06", "c05"]):
+        run(tmp_path, "campaign_retrospective", number, identity={"campaign_id": name}, verdict=f"{name} {number}")
+    page = built(tmp_path)
+    assert page.count('<article class="report" data-module="campaign_retrospective"') == 2
+    assert "campaign_id = c05" in page and "c05 2" in page and "c06 1" in page
+
+
+def test_the_latest_findings_are_those_of_each_campaign_and_of_no_report_that_repeats_others(tmp_path):
+    for number, name in enumerate(["c05", "c06", "c05"]):
+        run(tmp_path, "campaign_retrospective", number, identity={"campaign_id": name}, source="data/x")
+    run(tmp_path, "weekly_report", 5, reads_others=True, source="data/x")
+    run(tmp_path, "data_quality", 6, status="failed", error="boom", source="data/x")
+    found = latest("data/x", lang="zh", outputs=tmp_path)
+    assert [f.id for f in found] == ["campaign_retrospective.a"] * 2
 
 
 def test_a_failed_run_is_shown_with_its_reason_over_the_last_good_one(tmp_path):

@@ -256,8 +256,36 @@ def outputs() -> list:
 
 
 METHODS = set(
-    "Asia Shanghai Europe America New York Holm Wilson Welch Newcombe delta Benjamini Hochberg Bonferroni BH CUPED SRM "
-    "Beta BG NBD Gamma CAC GMV IP PGC UGC RFM AUC".split()
+    [
+        "Asia",
+        "Shanghai",
+        "Europe",
+        "America",
+        "New",
+        "York",
+        "Holm",
+        "Wilson",
+        "Welch",
+        "Newcombe",
+        "delta",
+        "Benjamini",
+        "Hochberg",
+        "Bonferroni",
+        "BH",
+        "CUPED",
+        "SRM",
+        "Beta",
+        "BG",
+        "NBD",
+        "Gamma",
+        "CAC",
+        "GMV",
+        "IP",
+        "PGC",
+        "UGC",
+        "RFM",
+        "AUC",
+    ]
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from opslib.report import html, render
 from opslib.report.finding import LEVELS
-from opslib.report.neighbours import period
+from opslib.report.neighbours import period, subject
 from opslib.text import say, shown
 
 Run = dict[str, Any]
@@ -38,7 +38,7 @@ def page(found: list[Run], outputs: Path, lang: str) -> str:
 
 
 def _cards(found: list[Run], lang: str) -> dict[str, dict[str, list[Run]]]:
-    """source → module → its runs, those in the index' language first, then newest first."""
+    """source → subject (module, campaign, experiment) → its runs, those in the index' language first, then newest first."""
     known: dict[str, str] = {}
     for run in found:
         if run["status"] != "damaged":
@@ -46,7 +46,7 @@ def _cards(found: list[Run], lang: str) -> dict[str, dict[str, list[Run]]]:
     groups: dict[str, dict[str, list[Run]]] = {}
     for run in found:
         source = known.get(run["module"], "") if run["status"] == "damaged" else run["source"]
-        groups.setdefault(source, {}).setdefault(run["module"], []).append(run)
+        groups.setdefault(source, {}).setdefault(subject(run), []).append(run)
     for modules in groups.values():
         for name, mine in modules.items():
             modules[name] = sorted(mine, key=lambda r: r["lang"] not in ("", lang))
@@ -106,13 +106,13 @@ def _groups(cards: dict[str, dict[str, list[Run]]], outputs: Path, lang: str) ->
     return "".join(out)
 
 
-def _card(module: str, runs: list[Run], outputs: Path, room: dict[str, int], lang: str) -> str:
+def _card(name: str, runs: list[Run], outputs: Path, room: dict[str, int], lang: str) -> str:
     """One module: its newest good run, before it what has failed since."""
     newest = runs[0]
     good = next((r for r in runs if r["status"] in ("ok", "lacking")), None)
     face = good or newest
     levels = " ".join(sorted({f["level"] for f in face["findings"]}))
-    body = [_head(face, module, lang)]
+    body = [_head(face, name, lang)]
     if newest["status"] != "ok":
         body.append(_alert(newest))
     if face is good and good is not None:
@@ -124,7 +124,7 @@ def _card(module: str, runs: list[Run], outputs: Path, room: dict[str, int], lan
         body.append(_first(good, lang))
         body.append(_thumb(good, outputs, room))
     body.append(_history(runs, room["history"]))
-    return f'<article class="report" data-module="{escape(module)}" data-levels="{levels}">{"".join(body)}</article>'
+    return f'<article class="report" data-module="{escape(newest["module"])}" data-levels="{levels}">{"".join(body)}</article>'
 
 
 def _tongue(run: Run, lang: str) -> str:
@@ -134,11 +134,11 @@ def _tongue(run: Run, lang: str) -> str:
     return f' lang="{"zh-CN" if run["lang"] == "zh" else "en"}"'
 
 
-def _head(run: Run, module: str, lang: str) -> str:
-    title = escape(shown(run["title"] or module, 120))
+def _head(run: Run, name: str, lang: str) -> str:
+    title = escape(shown(run["title"] or name, 120))
     mark = _tongue(run, lang) if run["title"] else ' translate="no"'
     meta = [
-        f'<span translate="no">{escape(module)}</span>',
+        f'<span translate="no">{escape(name)}</span>',
         escape(shown(run["period"], 80)),
         run["started"][:16].replace("T", " "),
     ]

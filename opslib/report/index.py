@@ -42,6 +42,8 @@ def _run(folder: Path) -> Run:
             "started": _started(folder.name),
             "lang": "",
             "parameters": {},
+            "identity": {},
+            "reads_others": False,
             "findings": [],
             "seconds": 0.0,
         }
@@ -56,14 +58,18 @@ def _checked(record: Run) -> Run:
         "error": "",
         "source": "",
         "parameters": {},
+        "identity": {},
+        "reads_others": False,
         "seconds": 0.0,
     }
     record = lacking | record
     for name in _TEXTS:
         if not isinstance(record[name], str):
             raise TypeError(f"{name} is not a text")
-    if record["status"] not in _STATUS or record["lang"] not in LANGUAGES or not isinstance(record["parameters"], dict):
-        raise ValueError("status, lang or parameters cannot be read")
+    if record["status"] not in _STATUS or record["lang"] not in LANGUAGES:
+        raise ValueError("status or lang cannot be read")
+    if not isinstance(record["parameters"], dict) or not isinstance(record["identity"], dict):
+        raise ValueError("parameters or identity cannot be read")
     for finding in record["findings"]:
         if finding["level"] not in LEVELS or finding["format"] not in FORMATS or not isinstance(finding["text"], str):
             raise ValueError("a finding cannot be read")

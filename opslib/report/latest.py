@@ -6,6 +6,7 @@ from pathlib import Path
 
 from opslib.report.finding import Finding
 from opslib.report.index import runs
+from opslib.report.neighbours import subject
 
 _FIELDS = ("level", "text", "metric", "value", "low", "high", "n", "base", "format", "no_interval")
 
@@ -18,7 +19,8 @@ def latest(
     levels: tuple[str, ...] = ("act", "watch", "good"),
     most: int = 10,
 ) -> list[Finding]:
-    """The findings of the newest good run of every module on the same data and in the same language, worst first.
+    """The findings of the newest good run of every module (each campaign, each experiment of it) on the same data and in
+    the same language, worst first; none of a report that itself repeats others.
 
     Parameters
     ----------
@@ -29,16 +31,11 @@ def latest(
     found: list[tuple[int, Finding]] = []
     seen = set()
     for run in runs(Path(outputs)):
-        module = run["module"]
-        if (
-            run["status"] != "ok"
-            or run["source"] != source
-            or run["lang"] != lang
-            or module in seen
-            or module == "weekly_report"
-        ):
+        module, what = run["module"], subject(run)
+        wanted = run["status"] == "ok" and run["source"] == source and run["lang"] == lang
+        if not wanted or run["reads_others"] or what in seen:
             continue
-        seen.add(module)
+        seen.add(what)
         told = [f for f in run["findings"] if f["level"] in levels][:2]
         for f in told:
             stated = Finding(f"{module}.{f['id']}", **{k: f[k] for k in _FIELDS})

@@ -32,6 +32,14 @@ def series(run: Run) -> str:
     )
 
 
+def subject(run: Run) -> str:
+    """The module, and what its parameters make it a report of: campaign_retrospective · campaign_id = c05."""
+    named = [
+        f"{name} = {shown(value, 40)}" for name, value in sorted(run["identity"].items()) if value not in ("", None)
+    ]
+    return " · ".join([run["module"], *named])
+
+
 def _is_date(value: Any) -> bool:
     return value == "" or (isinstance(value, str) and bool(_DATE.fullmatch(value)))
 

@@ -149,6 +149,7 @@ def _record(job: Job, status: str, error: str, started: dt.datetime, seconds: fl
         "error": error,
         "lang": job.lang,
         "identity": job.identity,
+        "reads_others": job.reads_others,
         "source": str(job.parameters.get("source", "")),
         "parameters": job.parameters,
         "started": started.isoformat(timespec="seconds"),

@@ -30,6 +30,7 @@ class Job:
     notes: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     identity: dict[str, Any] = field(default_factory=dict)
+    reads_others: bool = False
 
     @property
     def key(self) -> str:
@@ -89,11 +90,12 @@ def job(root: Path, module: str, overrides: dict[str, str]) -> Job:
     told = _metadata(known[module])
     fingerprint, notes, data = _source(root, values)
     fingerprint += _files(root, values)
-    if told.get("after") == "*":
+    reads_others = told.get("after") == "*"
+    if reads_others:
         fingerprint += "+" + _others(root, values)
     identity = {name: values[name] for name in told.get("identity", []) if name in values}
     code = code_version(str(known[module]))
-    return Job(module, str(known[module]), values, fingerprint, code, str(root), notes, data, identity)
+    return Job(module, str(known[module]), values, fingerprint, code, str(root), notes, data, identity, reads_others)
 
 
 def declared(root: Path, module: str, overrides: dict[str, str], *, alone: bool) -> dict[str, str]:
