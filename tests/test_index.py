@@ -42,7 +42,7 @@ def run(
             "n": 3,
             "base": None,
             "format": "number",
-            "no_interval": "",
+            "no_interval": "census",
             "section": "s",
         }
     ]
