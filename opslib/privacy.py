@@ -49,11 +49,11 @@ def configure(*, mask_users: bool | None = None, min_group: int | None = None) -
 
 def settings() -> Privacy:
     """The rule in force: what `configure` set, else the nearest `params/default.yml`, else mask and five."""
-    return replace(_project(), **_asked)
+    return replace(of_project(Path.cwd()), **_asked)
 
 
-def _project() -> Privacy:
-    here = Path.cwd()
+def of_project(here: Path) -> Privacy:
+    """The rule that the nearest `params/default.yml`, from `here` upwards, sets."""
     for folder in (here, *here.parents):
         path = folder / "params" / "default.yml"
         if path.is_file():

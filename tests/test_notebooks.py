@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,17 @@ def test_a_report_is_made_again_when_its_parameters_or_its_notebook_change(own_p
     main(["run", "story"])
     assert "up to date" not in capsys.readouterr().out
     assert len(list((own_project / "outputs" / "story").glob("*/report.html"))) == 3
+
+
+def test_a_report_is_made_again_when_the_rule_on_privacy_changes(own_project):
+    before = plan.job(own_project, "story", {}).key
+    assert plan.job(own_project, "story", {}).key == before
+    (own_project / "params" / "default.yml").write_text("privacy: {min_group: 9}\n", encoding="utf-8")
+    assert plan.job(own_project, "story", {}).key != before
+
+
+def test_a_batch_ends_without_a_word_from_its_kernels(own_project):
+    """A kernel that is stopped at its end is no error to report."""
+    command = [sys.executable, "-m", "opslib.cli", "run", "story"]
+    done = subprocess.run(command, cwd=own_project, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stderr == "", done.stderr

@@ -101,6 +101,11 @@ def _kernel_class(sockets: str) -> Any:
         def _transport_default(self) -> str:
             return "ipc"
 
+        async def _async_pre_start_kernel(self, **kw: Any) -> Any:
+            command, kw = await super()._async_pre_start_kernel(**kw)
+            # At its end a kernel is interrupted, and would say so on the terminal as if something had gone wrong.
+            return [*command, "--log-level=CRITICAL"], kw
+
         @default("connection_file")
         def _connection_file_default(self) -> str:
             return f"{sockets}/k.json"

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from opslib import params
+from opslib import params, privacy
 from opslib.errors import UsageError, near
 from opslib.text import checked
 
@@ -31,11 +31,12 @@ class Job:
     data: dict[str, Any] = field(default_factory=dict)
     identity: dict[str, Any] = field(default_factory=dict)
     reads_others: bool = False
+    privacy: str = ""
 
     @property
     def key(self) -> str:
         """Equal for two runs that must give the same report."""
-        seen = [self.module, self.parameters, self.fingerprint, self.code]
+        seen = [self.module, self.parameters, self.fingerprint, self.code, self.privacy]
         return hashlib.sha256(json.dumps(seen, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
 
     @property
@@ -95,7 +96,10 @@ def job(root: Path, module: str, overrides: dict[str, str]) -> Job:
         fingerprint += "+" + _others(root, values)
     identity = {name: values[name] for name in told.get("identity", []) if name in values}
     code = code_version(str(known[module]))
-    return Job(module, str(known[module]), values, fingerprint, code, str(root), notes, data, identity, reads_others)
+    rule = repr(privacy.of_project(root))  # a page made under another rule is another page
+    return Job(
+        module, str(known[module]), values, fingerprint, code, str(root), notes, data, identity, reads_others, rule
+    )
 
 
 def declared(root: Path, module: str, overrides: dict[str, str], *, alone: bool) -> dict[str, str]:
