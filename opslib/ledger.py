@@ -62,6 +62,7 @@ def loads(tables: Tables, *, last: int = 50) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(tables.manifest.loads, columns=columns)
     frame["files"] = [", ".join(files) for files in frame["files"]]
+    frame["at"] = frame["at"].astype(str).str[:16].str.replace("T", " ")
     return frame.iloc[::-1].head(last).rename(columns={"at": "loaded_at"}).reset_index(drop=True)
 
 

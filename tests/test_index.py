@@ -12,7 +12,7 @@ import pytest
 from test_page import EVIL, Page, strangers
 
 from opslib.report import html, index, neighbours
-from opslib.report.latest import latest
+from opslib.report.latest import latest, proposed
 
 
 def run(
@@ -85,6 +85,19 @@ def test_the_latest_findings_are_those_of_each_campaign_and_of_no_report_that_re
     run(tmp_path, "data_quality", 6, status="failed", error="boom", source="data/x")
     found = latest("data/x", lang="zh", outputs=tmp_path)
     assert [f.id for f in found] == ["campaign_retrospective.a"] * 2
+
+
+def test_the_other_reports_next_actions_are_repeated_with_their_owner_and_target(tmp_path):
+    step = {"title": "停投「kol」", "team": "marketing", "evidence": "LTV / CAC 0.4", "metric": "", "baseline": 0.4,
+            "target": 1.0, "due_on": "2026-12-01", "format": "times", "section": "verdict"}  # fmt: skip
+    for number in range(2):
+        folder = run(tmp_path, f"module_{number}", number, source="data/x")
+        (folder / "actions.json").write_text(json.dumps([step | {"title": f"{number}-{k}"} for k in range(3)]))
+    run(tmp_path, "older", 5, source="data/x")  # made before actions were recorded
+    steps = proposed("data/x", lang="zh", outputs=tmp_path)
+    assert sorted(a.title for a in steps) == ["0-0", "0-1", "1-0", "1-1"]
+    assert steps[0].team == "marketing" and steps[0].target == 1.0 and steps[0].due_on == "2026-12-01"
+    assert proposed("data/y", lang="zh", outputs=tmp_path) == []
 
 
 def test_a_failed_run_is_shown_with_its_reason_over_the_last_good_one(tmp_path):

@@ -2,7 +2,7 @@
 
 from opslib.privacy import configure
 from opslib.report.finding import Action, Finding, attempt, cards, headline, section
-from opslib.report.latest import latest
+from opslib.report.latest import latest, proposed
 from opslib.report.lists import write_list
 from opslib.report.tables import key_table
 
@@ -15,6 +15,7 @@ __all__ = [
     "headline",
     "key_table",
     "latest",
+    "proposed",
     "section",
     "write_list",
 ]

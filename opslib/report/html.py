@@ -51,6 +51,11 @@ def findings(notebook: Any) -> list[dict[str, Any]]:
     return sorted(found, key=lambda f: LEVELS.index(f["level"]))
 
 
+def actions(notebook: Any) -> list[dict[str, Any]]:
+    """Every next action with the anchor of its section, in the notebook's order."""
+    return [a | {"section": p["id"]} for p in parts(notebook) if p["kind"] == "section" for a in p["actions"]]
+
+
 def page(notebook: Any, run: dict[str, Any]) -> str:
     """The page of an executed notebook.
 
@@ -93,7 +98,7 @@ def _model(notebook: Any, run: dict[str, Any]) -> dict[str, Any]:
     head = next((p for p in stated if p["kind"] == "headline"), None)
     title = head["title"] if head else question(notebook, run["lang"]) or run["module"]
     sections = [p for p in stated if p["kind"] == "section"]
-    steps = [a | {"section": p["id"]} for p in sections for a in p["actions"]]
+    steps = actions(notebook)
     terms = [t for p in sections for t in p["definitions"]]
     terms += [item["term"] for p in stated if p["kind"] == "cards" for item in p["items"]]
     script = asset("page.js")

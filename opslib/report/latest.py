@@ -1,14 +1,19 @@
-"""What the other reports found last: the weekly report repeats their conclusions, it never runs them."""
+"""What the other reports found and proposed last: the weekly report repeats it, it never runs them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from opslib.report.finding import Finding
+from opslib.report.finding import Action, Finding
 from opslib.report.index import runs
 from opslib.report.neighbours import subject
 
 _FIELDS = ("level", "text", "metric", "value", "low", "high", "n", "base", "format", "no_interval")
+_STEP = tuple(f.name for f in fields(Action))
 
 
 def latest(
@@ -29,15 +34,30 @@ def latest(
     levels, most : which levels, and how many findings in all; at most two of a module, so that one does not fill the page
     """
     found: list[tuple[int, Finding]] = []
-    seen = set()
-    for run in runs(Path(outputs)):
-        module, what = run["module"], subject(run)
-        wanted = run["status"] == "ok" and run["source"] == source and run["lang"] == lang
-        if not wanted or run["reads_others"] or what in seen:
-            continue
-        seen.add(what)
+    for run in _newest(Path(outputs), source, lang):
         told = [f for f in run["findings"] if f["level"] in levels][:2]
         for f in told:
-            stated = Finding(f"{module}.{f['id']}", **{k: f[k] for k in _FIELDS})
+            stated = Finding(f"{run['module']}.{f['id']}", **{k: f[k] for k in _FIELDS})
             found.append((levels.index(f["level"]), stated))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])][:most]
+
+
+def proposed(source: str, *, lang: str, outputs: str | Path = "outputs", each: int = 2, most: int = 8) -> list[Action]:
+    """The next actions of the same runs, the first `each` of every one, `most` in all; a run without a record of them has none."""
+    found = []
+    for run in _newest(Path(outputs), source, lang):
+        try:
+            items = json.loads((Path(outputs) / run["folder"] / "actions.json").read_text(encoding="utf-8"))
+            found += [Action(**{k: item[k] for k in _STEP if k in item}) for item in items[:each]]
+        except (OSError, ValueError, TypeError):
+            continue
+    return found[:most]
+
+
+def _newest(outputs: Path, source: str, lang: str) -> Iterator[dict[str, Any]]:
+    seen = set()
+    for run in runs(outputs):
+        wanted = run["status"] == "ok" and run["source"] == source and run["lang"] == lang
+        if wanted and not run["reads_others"] and subject(run) not in seen:
+            seen.add(subject(run))
+            yield run

@@ -198,6 +198,7 @@ def _render(job: Job, aside: Path, record: dict[str, Any]) -> None:
         }
         html.write(nbformat.v4.new_notebook(), record, aside / "report.html")  # type: ignore[no-untyped-call]
     _json(aside / "findings.json", html.findings(notebook))
+    _json(aside / "actions.json", html.actions(notebook))
     _json(aside / "run.json", record)
 
 

@@ -229,8 +229,9 @@ def refunds(paid: pd.DataFrame, start: object) -> Finding | None:
 
 def actions(card: pd.DataFrame, *, due: dt.date, days: int = 7) -> list[Action]:
     """What to look into next for every notable fall, and who does it; nothing when nothing fell."""
-    first = card[(card["back"] == card["back"].min()) & card["notable"]]
-    falls = [r for r in first.to_dict("records") if level(str(r["metric"]), r["change"], notable=True) == "act"]
+    notable = card[card["notable"]].sort_values("back")
+    fallen = [r for r in notable.to_dict("records") if level(str(r["metric"]), r["change"], notable=True) == "act"]
+    falls = {r["metric"]: r for r in reversed(fallen)}.values()  # the shortest step back on which it shows
     return [_look_into(row, due + dt.timedelta(days=days)) for row in falls]
 
 
