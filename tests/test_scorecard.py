@@ -73,6 +73,13 @@ def test_a_rate_changes_in_points_and_money_in_shares():
     assert made.loc["revenue.gross", "value"] == pytest.approx(550)
 
 
+def test_none_of_three_users_is_not_zero_for_certain():
+    frame = weeks([3, 3]).assign(users=[0, 0], size=[3, 3])
+    row = scorecard([Kpi("retention.day_1", frame, hits="users", of="size")], at=period(frame), back=(1,)).iloc[0]
+    assert row["change"] == 0 and row["low"] == pytest.approx(-row["high"])
+    assert row["high"] == pytest.approx(1.96 * (2 * 0.2 * 0.8 / 5) ** 0.5, abs=1e-3)
+
+
 def test_holm_as_in_the_textbook_steps_down_and_never_decreases():
     from opslib.models.scorecard import _holm
 

@@ -31,7 +31,10 @@ def needs(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     for name in filter(None, names):
         if name not in frame.columns:
             raise UsageError(f"figure: the table has no column {name!r}", near(name, map(str, frame.columns)))
-    frame = frame[~privacy.small_rows(frame)].reset_index(drop=True)
+    given, frame = len(frame), frame[~privacy.small_rows(frame)].reset_index(drop=True)
+    if given and not len(frame):
+        few = privacy.withheld()
+        raise TooLittleError(say(zh="每一组都{few}，不画出", en="every group is of {few} and not drawn", few=few))
     if not len(frame):
         raise TooLittleError(
             say(zh="没有可画的数据：表中没有一行可以显示", en="nothing to draw: the table has no row that may be shown")

@@ -52,8 +52,11 @@ class Kpi:
         frame = self.frame.sort_values(self.start)
         if self.hits:
             n = frame[self.of].to_numpy(float)
-            value = np.divide(frame[self.hits].to_numpy(float), n, out=np.full(len(n), np.nan), where=n > 0)
-            se = np.sqrt(value * (1 - value) / np.where(n > 0, n, np.nan))
+            hits = frame[self.hits].to_numpy(float)
+            value = np.divide(hits, n, out=np.full(len(n), np.nan), where=n > 0)
+            # Agresti and Caffo (2000): one hit and one miss more, or none of three would be 0 % for certain.
+            p = (hits + 1) / (n + 2)
+            se = np.where(n > 0, np.sqrt(p * (1 - p) / (n + 2)), np.nan)
         elif self.n:
             n, mean = frame[self.n].to_numpy(float), frame[self.mean].to_numpy(float)
             var = np.nan_to_num(frame[self.var].to_numpy(float))
