@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError, near
+from opslib.text import say
 
 Interval = Literal["wilson", "beta", "jeffreys", "agresti_coull", "normal"]
 
@@ -89,5 +90,13 @@ def moments(frame: pd.DataFrame, mean: str, var: str, n: str) -> tuple[np.ndarra
 def require(n: np.ndarray, name: str, least: int) -> None:
     """Refuse rows with fewer than `least`."""
     if least and (len(n) == 0 or np.nanmin(n) < least):
-        has = f"{np.nanmin(n):g}" if len(n) else "no rows"
-        raise TooLittleError(f"needs {least} {name} per row, has {has}")
+        has = f"{np.nanmin(n):g}" if len(n) else say(zh="0 行", en="no rows")
+        raise TooLittleError(
+            say(
+                zh="每行的「{name}」至少要 {least}，现有 {has}",
+                en="needs {least} of “{name}” in each row, has {has}",
+                name=name,
+                least=least,
+                has=has,
+            )
+        )

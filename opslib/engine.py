@@ -23,7 +23,7 @@ from opslib import contract, credentials, warehouse
 from opslib.check import Problem, check
 from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near
 from opslib.project import resolved
-from opslib.text import say
+from opslib.text import Clean, like, say
 
 __all__ = ["Problem", "Tables", "check", "connect"]
 
@@ -100,7 +100,7 @@ class Tables:
         self.need(name)
         day = contract.table(name).clock_day
         if day is None:
-            raise UsageError(f"the table {name} has no day")
+            raise UsageError(say(zh="数据表 {name} 没有日期列", en="the table {name} has no day", name=name))
         parts = self.manifest.tables.get(name, []) if self.is_folder else []
         if parts:
             first, last = min(p.first_day or "" for p in parts), max(p.last_day or "" for p in parts)
@@ -127,7 +127,15 @@ class Tables:
         UsageError      if the period is no period.
         """
         if _day(start, "start") > _day(end, "end"):
-            raise UsageError(f"the period ends on {end}, before it begins on {start}", "exchange start and end")
+            raise UsageError(
+                say(
+                    zh="时段到 {end} 结束，早于开始的 {start}",
+                    en="the period ends on {end}, before it begins on {start}",
+                    start=start,
+                    end=end,
+                ),
+                say(zh="请对调参数 start 和 end", en="exchange start and end"),
+            )
         first, last = self.span(name)
         if _day(end, "end") < first or _day(start, "start") > last:
             raise TooLittleError(
@@ -165,9 +173,14 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
         return Tables(_engine(text), text, warehouse.Manifest())
     folder = resolved(text)
     if not (folder / warehouse.MANIFEST).exists():
-        hint = f"load data first: opslib load events FILE --source {folder}"
+        hint = say(
+            zh="请先载入数据：opslib load events 文件 --source {folder}",
+            en="load data first: opslib load events FILE --source {folder}",
+            folder=Clean(folder),
+        )
         raise ContractError(
-            f"{folder} holds no warehouse", hint if folder.exists() or not folder.suffix else "check the path"
+            say(zh="{folder} 里没有数据仓库", en="{folder} holds no warehouse", folder=Clean(folder)),
+            hint if folder.exists() or not folder.suffix else say(zh="请检查路径", en="check the path"),
         )
     con = ibis.duckdb.connect()
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
@@ -195,8 +208,15 @@ def _engine(url: str) -> Any:
     except Exception as error:
         # The engine's own message may repeat the URL with its password.
         raise OpsError(
-            f"cannot connect to {credentials.hidden(url)} ({type(error).__name__})",
-            "check the address, the password's variable and the driver",
+            say(
+                zh="连不上 {url}（{kind}）",
+                en="cannot connect to {url} ({kind})",
+                url=Clean(credentials.hidden(url)),
+                kind=type(error).__name__,
+            ),
+            say(
+                zh="请检查地址、存密码的环境变量和驱动", en="check the address, the password's variable and the driver"
+            ),
         ) from None
     return con
 
@@ -206,7 +226,8 @@ def _secret(match: re.Match[str]) -> str:
 
     if match[1] not in os.environ:
         raise UsageError(
-            f"the environment variable {match[1]} is not set", "the engine's URL takes its password from it"
+            say(zh="没有设置环境变量 {name}", en="the environment variable {name} is not set", name=match[1]),
+            say(zh="数据源地址的密码取自它", en="the engine's URL takes its password from it"),
         )
     return quote(os.environ[match[1]], safe="")
 
@@ -222,7 +243,16 @@ def _completed(table: ir.Table, name: str, source: str) -> ir.Table:
     days = {c.day for c in spec.columns if c.required and c.day and not spec.derived}
     for column in sorted(({c.name for c in spec.columns if c.required} | days) - set(table.columns)):
         where = credentials.hidden(source)
-        raise ContractError(f"{where}: the table {name} lacks the column {column!r}", near(str(column), table.columns))
+        raise ContractError(
+            say(
+                zh="{where}：数据表 {name} 缺少列「{column}」",
+                en="{where}: the table {name} lacks the column “{column}”",
+                where=Clean(where),
+                name=name,
+                column=str(column),
+            ),
+            like(str(column), table.columns),
+        )
     absent = {n: ibis.null(t) for n, t in contract.types(name).items() if n not in table.columns}
     return table.mutate(**absent) if absent else table
 
@@ -238,4 +268,11 @@ def _day(text: str, name: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{name} must be a day such as 2026-01-31, got {text!r}") from None
+        raise UsageError(
+            say(
+                zh="参数 {name} 要写成 2026-01-31 这样的日期，现在是「{text}」",
+                en="{name} must be a day such as 2026-01-31, got “{text}”",
+                name=name,
+                text=str(text),
+            )
+        ) from None

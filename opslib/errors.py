@@ -15,7 +15,8 @@ class OpsError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(f"{message}; {hint}" if hint else message)
+        joint = "；" if any("\u4e00" <= sign <= "\u9fff" for sign in hint) else "; "
+        super().__init__(f"{message}{joint}{hint}" if hint else message)
         self.message = message
         self.hint = hint
 
@@ -48,9 +49,15 @@ def near(name: str, known: Iterable[str]) -> str:
     >>> near("window_day", ["window_days", "start"])
     "did you mean 'window_days'?"
     """
+    miss, choices = nearest(name, known)
+    if miss:
+        return f"did you mean '{miss}'?"
+    return f"known: {', '.join(choices)}" if choices else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> tuple[str, list[str]]:
+    """The known name that `name` misses by little, or ""; and all that is known, or nothing when that is much."""
     choices = sorted(map(str, known))
     by_fold = {c.casefold(): c for c in choices}
     hits = get_close_matches(str(name).casefold(), by_fold, n=1, cutoff=0.6)
-    if hits:
-        return f"did you mean '{by_fold[hits[0]]}'?"
-    return f"known: {', '.join(choices)}" if 0 < len(choices) <= 15 else ""
+    return (by_fold[hits[0]] if hits else ""), (choices if len(choices) <= 15 else [])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from opslib.errors import TooLittleError, UsageError, near
-from opslib.text import say
+from opslib.errors import TooLittleError, UsageError
+from opslib.text import like, say
 
 GRAINS = ("week", "month", "quarter")
 
@@ -72,7 +72,14 @@ def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "")
     TooLittleError  if no complete period lies in the data; names the days that are there.
     """
     if grain not in GRAINS:
-        raise UsageError(f"grain must be week, month or quarter, got {grain!r}", near(grain, GRAINS))
+        raise UsageError(
+            say(
+                zh="参数 grain 只能是 week（周）、month（月）或 quarter（季度），现在是「{grain}」",
+                en="grain must be week, month or quarter, got “{grain}”",
+                grain=str(grain),
+            ),
+            like(grain, GRAINS),
+        )
     first, last = span
     asked = _day(end, "end") if end else last
     start = _start(asked, grain)
@@ -97,7 +104,13 @@ def between(span: tuple[dt.date, dt.date], start: str = "", end: str = "", *, da
     begin = _day(start, "start") if start else final - dt.timedelta(days=days - 1)
     if begin > final:
         raise UsageError(
-            f"the period must end on or after its first day, got {begin} to {final}", "change start or end"
+            say(
+                zh="时段的最后一天不能早于第一天，现在是 {begin} 至 {final}",
+                en="the period must end on or after its first day, got {begin} to {final}",
+                begin=str(begin),
+                final=str(final),
+            ),
+            say(zh="请改参数 start 或 end", en="change start or end"),
         )
     found = Reporting("days", begin, final)
     if begin > last or final < first:
@@ -110,7 +123,14 @@ def _day(text: str, name: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{name} must be a day like 2026-01-31, got {text!r}") from None
+        raise UsageError(
+            say(
+                zh="参数 {name} 要写成 2026-01-31 这样的日期，现在是「{text}」",
+                en="{name} must be a day like 2026-01-31, got “{text}”",
+                name=name,
+                text=str(text),
+            )
+        ) from None
 
 
 def _no_data(found: Reporting, first: dt.date, last: dt.date) -> TooLittleError:

@@ -17,6 +17,7 @@ from scipy import special
 
 from opslib import arrays
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 def proportion(
@@ -231,7 +232,14 @@ def effect_size(x: Any, y: Any) -> EffectSize:
 
     first, second = (pd.to_numeric(pd.Series(v), errors="raise").dropna().to_numpy(float) for v in (x, y))
     if min(len(first), len(second)) < 2:
-        raise TooLittleError(f"effect size needs 2 values in each group, has {len(first)} and {len(second)}")
+        raise TooLittleError(
+            say(
+                zh="比较两组差异要求每组至少 2 个数值，现有 {first} 个和 {second} 个",
+                en="effect size needs 2 values in each group, has {first} and {second}",
+                first=len(first),
+                second=len(second),
+            )
+        )
     test = mannwhitneyu(first, second)
     cles = float(test.statistic) / len(first) / len(second)  # pingouin's builds a matrix of all pairs
     varies, effect = np.var(first) + np.var(second) > 0, _pingouin().compute_effsize
@@ -271,7 +279,14 @@ def effect_sizes(frame: pd.DataFrame, *, group: str, features: list[str] | None 
     frame = frame[frame[arrays.known(frame, group)].notna()]
     members = frame[group].astype(bool)
     if not members.any() or members.all():
-        raise TooLittleError(f"comparing two groups of {group!r} needs users in both, all {len(frame)} are in one")
+        raise TooLittleError(
+            say(
+                zh="比较两组要求两组都有用户，{n:,} 名用户都在同一组（{group}）",
+                en="comparing two groups of “{group}” needs users in both, all {n:,} are in one",
+                group=group,
+                n=len(frame),
+            )
+        )
     names = features if features is not None else [c for c in frame.columns if c != group]
     rows = [_feature_effect(frame[arrays.known(frame, name)], members, name) for name in names]
     columns = ["feature", "kind", "hedges_g", "rank_biserial", "cles", "cramer_v", "p", "n"]

@@ -17,7 +17,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from opslib.errors import UsageError, near
+from opslib.errors import UsageError, near, nearest
 
 LANGUAGES = ("zh", "en")
 BLANK = "–"  # what has not been observed
@@ -90,6 +90,14 @@ def names(values: Iterable[Any], most: int = 8) -> Clean:
     if len(given) > most:
         quoted.append(say(zh="等 {n} 个", en="{n} in all", n=len(given)))
     return Clean(say(zh="、", en=", ").join(quoted))
+
+
+def like(name: str, known: Iterable[str]) -> str:
+    """`errors.near` for an error on the reader's page: the near miss in the language in use, or all that is known."""
+    miss, choices = nearest(name, known)
+    if miss:
+        return say(zh="是不是「{miss}」？", en="did you mean “{miss}”?", miss=miss)
+    return say(zh="现有：{known}", en="known: {known}", known=names(choices, most=15)) if choices else ""
 
 
 class _Missing:

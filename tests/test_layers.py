@@ -233,6 +233,68 @@ def test_both_languages_of_a_sentence_take_the_same_values():
     assert seen > 20
 
 
+def unsaid(tree: ast.Module) -> list[int]:
+    """Lines that make a TooLittleError of anything but `say(…)`, a name that holds one, or a function here that returns one."""
+
+    def is_said(node: ast.expr | None) -> bool:
+        if isinstance(node, ast.IfExp):
+            return is_said(node.body) and is_said(node.orelse)
+        if isinstance(node, ast.Name):
+            return is_all_said(held.get(node.id, []))
+        called = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+        return called == "say" or is_all_said(returned.get(called, []))
+
+    def is_all_said(values: list[ast.expr | None]) -> bool:
+        return bool(values) and all(isinstance(v, ast.Call) and is_said(v) for v in values)
+
+    held: dict[str, list[ast.expr | None]] = {}
+    returned: dict[str, list[ast.expr | None]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                held.setdefault(ast.unparse(target), []).append(node.value)
+        elif isinstance(node, ast.FunctionDef):
+            returned[node.name] = [r.value for r in ast.walk(node) if isinstance(r, ast.Return)]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id == "TooLittleError":
+            found.append(node.lineno)  # the class alone says nothing
+        made = isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if made == "TooLittleError" and not is_said(node.args[0] if node.args else None):
+            found.append(node.lineno)
+    return found
+
+
+def test_what_data_cannot_carry_is_said_in_the_readers_language():
+    """A TooLittleError stands on the page, as a finding or as the reason of a run: never a bare English text."""
+    for path in sources():
+        lines = unsaid(ast.parse(path.read_text(encoding="utf-8")))
+        where = ", ".join(f"{path.relative_to(ROOT)}:{line}" for line in lines)
+        assert not lines, f"{where}: write TooLittleError(say(zh=…, en=…))"
+
+
+@pytest.mark.parametrize(
+    "source, lines",
+    [
+        ("raise TooLittleError('needs orders')", [1]),
+        ("raise TooLittleError(f'needs {n}')", [1]),
+        ("raise TooLittleError", [1]),
+        ("raise TooLittleError()", [1]),
+        ("why = 'no'\nraise errors.TooLittleError(why)", [2]),
+        ("why = say(zh='', en='')\nwhy = 'no'\nraise TooLittleError(why)", [3]),
+        ("def why():\n    return 'no'\nraise TooLittleError(why())", [3]),
+        ("raise TooLittleError(say(zh='', en='') if n else 'no')", [1]),
+        ("def no():\n    return TooLittleError('no')\nraise no()", [2]),
+        ("raise TooLittleError(say(zh='', en=''))", []),
+        ("raise TooLittleError(text.say(zh='', en=''), 'hint')", []),
+        ("why = say(zh='', en='')\nraise TooLittleError(why)", []),
+        ("def why():\n    return say(zh='', en='')\nraise TooLittleError(why())", []),
+    ],
+)
+def test_the_rule_of_too_little_finds_what_is_not_said(source, lines):
+    assert unsaid(ast.parse(source)) == lines
+
+
 def test_every_term_and_column_has_both_languages():
     from opslib import text
 

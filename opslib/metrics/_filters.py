@@ -15,7 +15,8 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from opslib.errors import UsageError, near
+from opslib.errors import UsageError
+from opslib.text import like, names, say
 
 Where = Mapping[str, Any]
 Step = str | Mapping[str, Any] | None
@@ -31,7 +32,13 @@ def prop(table: ir.Table, key: str) -> ir.StringValue:
     if f"props.{key}" in table.columns:
         return table[f"props.{key}"].cast("string")
     if "props" not in table.columns:
-        raise UsageError(f"filter: 'props.{key}' needs a table with the tracker's properties, such as `events`")
+        raise UsageError(
+            say(
+                zh="筛选条件「props.{key}」要用带埋点属性的数据表，如 events",
+                en="filter: “props.{key}” needs a table with the tracker's properties, such as events",
+                key=key,
+            )
+        )
     if _engine(table) == "duckdb":
         # A quoted path: DuckDB would read a bare `$os` as a path of its own.
         quoted = key.replace("\\", "\\\\").replace('"', '\\"')
@@ -58,8 +65,11 @@ def column(table: ir.Table, name: str) -> ir.Value:
     if name.startswith("props."):
         return prop(table, name.removeprefix("props."))
     if name not in table.columns:
-        hint = near(name, table.columns)
-        raise UsageError(f"filter: no column {name!r}", hint or f"a tracker's property is 'props.{name}'")
+        hint = like(name, table.columns)
+        other = say(zh="埋点属性写作「props.{name}」", en="a tracker's property is “props.{name}”", name=name)
+        raise UsageError(
+            say(zh="筛选条件中的列「{name}」不存在", en="filter: no column “{name}”", name=name), hint or other
+        )
     return table[name]
 
 
@@ -81,7 +91,14 @@ def _holds(value: ir.Value, wanted: Any, name: str) -> ir.BooleanValue:
 def _range_holds(value: ir.Value, wanted: Mapping[str, Any], name: str) -> ir.BooleanValue:
     unknown = set(wanted) - {"min", "max", "not"}
     if unknown or not wanted:
-        raise UsageError(f"filter on {name!r}: a condition has 'min', 'max' or 'not', got {sorted(wanted)}")
+        raise UsageError(
+            say(
+                zh="「{name}」的筛选条件只能用 min、max 或 not，现在是 {got}",
+                en="filter on “{name}”: a condition has min, max or not, got {got}",
+                name=name,
+                got=names(sorted(map(str, wanted))),
+            )
+        )
     held = []
     if "not" in wanted:
         held.append(~_holds(value, wanted["not"], name))
@@ -119,7 +136,12 @@ def step_holds(table: ir.Table, step: Step) -> ir.BooleanValue:
     unknown = set(step) - {"event", "where"}
     if unknown:
         raise UsageError(
-            f"a step has 'event' and 'where', got {sorted(unknown)}", near(min(unknown), ["event", "where"])
+            say(
+                zh="一个步骤只能有 event 和 where，现在多了 {got}",
+                en="a step has event and where, got {got}",
+                got=names(sorted(unknown)),
+            ),
+            like(min(unknown), ["event", "where"]),
         )
     named = ibis.literal(True) if step.get("event") is None else _holds(table.event, step["event"], "event")
     return named & where_holds(table, step.get("where"))

@@ -19,6 +19,7 @@ from opslib.metrics._funnel_plan import counted_by_entry
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import Value, marked, tries, unit
 from opslib.metrics._periods import one_of, whole
+from opslib.text import say
 
 ATTRIBUTIONS = ("first_touch", "last_touch", "step", "entry", "all_events")
 OTHER = "Other"
@@ -63,7 +64,10 @@ def with_users(events: ir.Table, users: ir.Table | None, split: Split) -> ir.Tab
     if not wanted:
         return events
     if users is None:
-        raise UsageError(f"breakdown {wanted[0]!r} needs the users table", "give it after events")
+        raise UsageError(
+            say(zh="按「{name}」拆分需要用户表", en="breakdown “{name}” needs the users table", name=wanted[0]),
+            say(zh="请在 events 之后传入", en="give it after events"),
+        )
     key = "user_key" if "user_key" in events.columns and "user_key" in users.columns else "user_id"
     known = users.select(**{"_user": users[key]}, **{c: column(users, c.removeprefix("users.")) for c in wanted})
     return events.left_join(known, [(key, "_user")]).drop("_user")

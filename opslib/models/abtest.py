@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opslib.errors import TooLittleError, UsageError, near
+from opslib.errors import TooLittleError, UsageError
 from opslib.models import bayes, readout
 from opslib.models.experiment import Effect, SampleRatio, sample_ratio
 from opslib.models.moments import divided
-from opslib.text import missing, say
+from opslib.text import like, missing, say
 
 REVENUE = "revenue"
 LEAST = 30  # users that an arm must have for a verdict
@@ -52,7 +52,10 @@ def chosen(experiments: pd.DataFrame, experiment_id: str, metric: str, *, observ
     if experiment_id:
         found = found[found.experiment_id == experiment_id]
     if found.empty:
-        raise UsageError(f"no experiment {experiment_id!r}", near(experiment_id, experiments.experiment_id))
+        raise UsageError(
+            say(zh="没有编号为「{id}」的实验", en="no experiment “{id}”", id=experiment_id),
+            like(experiment_id, experiments.experiment_id),
+        )
     row = found.iloc[-1].to_dict()
     metric = metric or ("" if missing(row["metric"]) else str(row["metric"]))
     if not metric:

@@ -84,7 +84,12 @@ def abuse_scores(
     if absent:
         raise ValueError(f"abuse_scores: no column {', '.join(absent)}")
     if later is None and rewards is None:
-        raise TooLittleError("abuse_scores: needs later activity or the share of rewards, not connections alone")
+        raise TooLittleError(
+            say(
+                zh="判断薅羊毛要有领奖之后的活跃或奖励占比，只凭账号之间的关联不够",
+                en="spotting abuse needs later activity or the share of rewards, connections alone are not enough",
+            )
+        )
     code, users = pd.factorize(claims[user])
     time = claims[minute].to_numpy(float)
     links, signals = _links(claims, code, time, device, ip, inviter, rules)

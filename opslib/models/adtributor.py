@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def adtributor(
     """
     tables = [_elements(name, values, per and per.get(name)) for name, values in dims.items()]
     if not tables:
-        raise TooLittleError("adtributor: no dimension to look at")
+        raise TooLittleError(say(zh="没有可供查找原因的维度", en="there is no dimension to look for causes in"))
     chosen = [_choose(table, least_each, least_together) for table in tables]
     elements = pd.concat([t.assign(chosen=c) for t, (c, _) in zip(tables, chosen, strict=True)], ignore_index=True)
     rows = [
@@ -79,7 +80,9 @@ def adtributor(
 
 def _elements(name: str, values: Mapping[Any, Any], per: Mapping[Any, Any] | None) -> pd.DataFrame:
     if not values:
-        raise TooLittleError(f"adtributor: dimension {name!r} has no elements")
+        raise TooLittleError(
+            say(zh="维度「{name}」没有任何取值", en="the dimension “{name}” has no elements", name=str(name))
+        )
     if per is not None and set(per) != set(values):
         raise ValueError(f"adtributor: dimension {name!r} has other elements in `per`")
     forecast, actual = _pairs(name, values.values())
@@ -96,7 +99,13 @@ def _elements(name: str, values: Mapping[Any, Any], per: Mapping[Any, Any] | Non
         power = np.divide(top, moved, out=np.zeros_like(moved), where=moved > 0)
         change = power.sum()
     if abs(change) < 1e-12:
-        raise TooLittleError(f"adtributor: the total of dimension {name!r} did not change, there is nothing to explain")
+        raise TooLittleError(
+            say(
+                zh="维度「{name}」的合计没有变化，无需解释",
+                en="the total of the dimension “{name}” did not change, there is nothing to explain",
+                name=str(name),
+            )
+        )
     columns = {"dimension": name, "element": list(values), "forecast": forecast, "actual": actual}
     table = pd.DataFrame(columns | {"ep": power / change, "surprise": surprise})
     return table.sort_values(["surprise", "ep"], ascending=False, kind="stable", ignore_index=True)
@@ -107,7 +116,13 @@ def _pairs(name: str, pairs: Any) -> tuple[np.ndarray, np.ndarray]:
     if not ((forecast >= 0) & (actual >= 0)).all():
         raise ValueError(f"adtributor: dimension {name!r} has a negative or missing value")
     if forecast.sum() == 0 or actual.sum() == 0:
-        raise TooLittleError(f"adtributor: dimension {name!r} has a total of 0")
+        raise TooLittleError(
+            say(
+                zh="维度「{name}」的合计为 0，无法比较",
+                en="the total of the dimension “{name}” is 0, there is nothing to compare",
+                name=str(name),
+            )
+        )
     return forecast, actual
 
 

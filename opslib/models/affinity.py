@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,14 @@ def affinity(table: Any) -> Affinity:
     row, column, total = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
     kinds = (int((row > 0).sum()), int((column > 0).sum()))
     if min(kinds) < 2:
-        raise TooLittleError("affinity needs two segments and two categories with users")
+        raise TooLittleError(
+            say(
+                zh="偏好分析至少要 2 个分群和 2 个类别有用户，现有 {rows} 个分群、{columns} 个类别",
+                en="affinity needs 2 segments and 2 categories with users, has {rows} and {columns}",
+                rows=kinds[0],
+                columns=kinds[1],
+            )
+        )
     df = (kinds[0] - 1) * (kinds[1] - 1)
     expected = np.outer(row, column) / total
     with np.errstate(all="ignore"):
@@ -84,7 +92,14 @@ def weighted_log_odds(segment: Any, rest: Any, prior_total: float = 100.0) -> np
     if a.shape != b.shape or not ((a >= 0) & (b >= 0)).all() or not prior_total > 0:
         raise ValueError("weighted_log_odds: two lists of one length, no negative counts, and a positive prior")
     if a.sum() == 0 or b.sum() == 0:
-        raise TooLittleError("weighted log-odds need counts in the segment and in the rest")
+        raise TooLittleError(
+            say(
+                zh="比较用词要求该分群和其余用户都有记录，现有 {inside:,.0f} 条和 {rest:,.0f} 条",
+                en="comparing words needs counts in the segment and in the rest, has {inside:,.0f} and {rest:,.0f}",
+                inside=a.sum(),
+                rest=b.sum(),
+            )
+        )
     prior = prior_total * (a + b) / (a + b).sum()
     with np.errstate(all="ignore"):
         odds = [np.log((y + prior) / (y.sum() + prior_total - y - prior)) for y in (a, b)]

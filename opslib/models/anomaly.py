@@ -10,6 +10,7 @@ import pandas as pd
 from opslib.errors import TooLittleError
 from opslib.models.holidays import WORKDAY
 from opslib.models.outliers import MAD_TO_SD, robust_scale
+from opslib.text import say
 
 WEEK = 7
 Noise = Literal["poisson"] | np.ndarray | None
@@ -60,7 +61,14 @@ def bands(
     table = _daily(values, calendar)
     judged = table.value.notna() & _until(table.day, until)
     if judged.sum() < 3 * period:
-        raise TooLittleError(f"an expected band needs {3 * period} days with a value, has {int(judged.sum())}")
+        raise TooLittleError(
+            say(
+                zh="预期区间至少要 {least} 天有数据，现有 {has} 天",
+                en="an expected band needs {least} days with a value, has {has}",
+                least=3 * period,
+                has=int(judged.sum()),
+            )
+        )
     for name, window in (("seasonal", seasonal), ("trend", trend or 2 * period + 1)):
         if window < 7 or window % 2 == 0 or (name == "trend" and window <= period):
             raise ValueError(f"bands: {name} must be odd, at least 7 and longer than the period, got {window}")
@@ -187,7 +195,14 @@ def watch(
     """
     table = _daily(values, calendar)
     if table.value.notna().sum() < 3 * WEEK:
-        raise TooLittleError(f"watching needs {3 * WEEK} days with a value, has {int(table.value.notna().sum())}")
+        raise TooLittleError(
+            say(
+                zh="逐日监控至少要 {least} 天有数据，现有 {has} 天",
+                en="watching needs {least} days with a value, has {has}",
+                least=3 * WEEK,
+                has=int(table.value.notna().sum()),
+            )
+        )
     ordinary = table.value.where(table.holiday == "")
     weekday = np.arange(len(table)) % WEEK
     past = ordinary.groupby(weekday).shift()

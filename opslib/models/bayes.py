@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special, stats
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 _TAILS = 10.0 ** np.arange(-15, 0)
 _KNOTS = np.concatenate([_TAILS, np.arange(0.2, 0.9, 0.1), 1 - _TAILS[::-1]])
@@ -102,7 +103,14 @@ def gaussian(
     TooLittleError  if the effect or its standard error is not known.
     """
     if not (np.isfinite(effect) and np.isfinite(se) and se > 0):
-        raise TooLittleError(f"Bayesian reading: effect {effect} with standard error {se} cannot be updated")
+        raise TooLittleError(
+            say(
+                zh="效果或其标准误未知，无法给出贝叶斯读数：效果 {effect:g}，标准误 {se:g}",
+                en="no Bayesian reading: the effect {effect:g} and its standard error {se:g} must be known",
+                effect=effect,
+                se=se,
+            )
+        )
     precision = 1 / se**2 + 1 / prior_sd**2
     sd = precision**-0.5
     mean = (effect / se**2 + prior_mean / prior_sd**2) / precision

@@ -11,6 +11,7 @@ from scipy import optimize, special, stats
 
 from opslib.errors import OpsError, TooLittleError
 from opslib.models.moments import Number, plain
+from opslib.text import say
 
 _BOUND = 14.0  # of the logarithm of a parameter
 
@@ -100,7 +101,13 @@ def fit_bgnbd(x: ArrayLike, t_x: ArrayLike, age: ArrayLike, *, weights: ArrayLik
     merged = rows.groupby(["x", "t_x", "age"], sort=False).n.sum().reset_index()
     data = _Data(*(merged[c].to_numpy() for c in ("x", "t_x", "age", "n")))
     if not (data.n * data.x).sum():
-        raise TooLittleError(f"BG/NBD: none of {data.n.sum():.0f} customers bought again")
+        raise TooLittleError(
+            say(
+                zh="{n:,.0f} 名买家中没有人复购，无法预测后续购买",
+                en="none of {n:,.0f} customers bought again: later purchases cannot be projected",
+                n=data.n.sum(),
+            )
+        )
     start = np.log([1.0, np.average(data.age, weights=data.n), 1.0, 2.0])
     bounds = [(-_BOUND, _BOUND)] * 4
     options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-10}
@@ -108,7 +115,12 @@ def fit_bgnbd(x: ArrayLike, t_x: ArrayLike, age: ArrayLike, *, weights: ArrayLik
     slope = np.where(np.abs(found.x) < _BOUND, found.jac, 0)
     if not np.isfinite(found.fun) or np.abs(slope).max() > 1e-4:
         raise OpsError(
-            f"BG/NBD: the likelihood has no maximum that can be found ({found.message})", "check x, t_x and age"
+            say(
+                zh="复购模型（BG/NBD）拟合失败：找不到最大似然值（{why}）",
+                en="BG/NBD: the likelihood has no maximum that can be found ({why})",
+                why=str(found.message),
+            ),
+            say(zh="请检查购买次数和时间 x、t_x、age", en="check x, t_x and age"),
         )
     r, alpha, a, b = np.exp(found.x).tolist()
     return BgNbd(r, alpha, a, b, float(-found.fun * data.n.sum()), round(data.n.sum()))

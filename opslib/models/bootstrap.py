@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ def _users(columns: tuple[ArrayLike, ...], users: ArrayLike | None) -> tuple[lis
     code = np.arange(len(rows[0])) if users is None else pd.factorize(np.asarray(users))[0]
     size = np.bincount(code) if code.size else np.empty(0, int)
     if size.size < 2:
-        raise TooLittleError(f"bootstrap: needs two users, has {size.size}")
+        raise TooLittleError(
+            say(zh="计算区间至少要 2 名用户，现有 {n} 名", en="an interval needs two users, has {n}", n=size.size)
+        )
     return rows, _Members(np.argsort(code, kind="stable"), size.cumsum() - size, size)
 
 

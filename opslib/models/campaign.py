@@ -11,6 +11,7 @@ from scipy import stats
 
 from opslib.errors import TooLittleError
 from opslib.models.ltv import Range
+from opslib.text import number, say
 
 
 def roi(effect: float, cost: float, *, se: float = 0.0, margin: float = 1.0, alpha: float = 0.05) -> Range:
@@ -24,7 +25,14 @@ def roi(effect: float, cost: float, *, se: float = 0.0, margin: float = 1.0, alp
     TooLittleError  if nothing was spent, or a number is unknown: there is no return on no cost.
     """
     if not cost > 0 or not np.isfinite(effect):
-        raise TooLittleError(f"ROI: cost {cost} and effect {effect} must be known and the cost above 0")
+        raise TooLittleError(
+            say(
+                zh="计算投资回报率要求成本大于 0 且效果已知；现在成本为 {cost}，效果为 {effect}",
+                en="ROI needs a cost above 0 and a known effect: the cost is {cost}, the effect {effect}",
+                cost=number(cost),
+                effect=number(effect),
+            )
+        )
     half = stats.norm.isf(alpha / 2) * se
     value, low, high = (margin * (effect + d) / cost - 1 for d in (0.0, -half, half))
     return Range(float(value), float(low), float(high))
@@ -44,7 +52,15 @@ def cost_per_incremental(cost: float, effect: float, se: float, *, alpha: float 
     TooLittleError  if a number is unknown or the cost is negative.
     """
     if not (cost >= 0 and np.isfinite(effect) and se >= 0):
-        raise TooLittleError(f"cost per conversion: cost {cost}, effect {effect} and its error {se} must be known")
+        raise TooLittleError(
+            say(
+                zh="计算单次转化成本要求成本、效果及其误差都已知；现在分别为 {cost}、{effect}、{se}",
+                en="cost per conversion needs the cost, the effect and its error: they are {cost}, {effect} and {se}",
+                cost=number(cost),
+                effect=number(effect),
+                se=number(se),
+            )
+        )
     half = stats.norm.isf(alpha / 2) * se
     if effect + half <= 0:
         return Range(None, None, None)
@@ -84,7 +100,13 @@ def spread_of(values: pd.Series, *, kind: str = "amount", weights: pd.Series | N
     x = pd.to_numeric(values).to_numpy(float)
     known = np.isfinite(x)
     if known.sum() < 2:
-        raise TooLittleError(f"past campaigns: needs two of the kind, has {known.sum()}; set the assumption by hand")
+        raise TooLittleError(
+            say(
+                zh="至少要 2 次同类的往期活动，现有 {n} 次；请自行填写假设值",
+                en="needs two past campaigns of the kind, has {n}; set the assumption by hand",
+                n=known.sum(),
+            )
+        )
     w = None if weights is None else np.asarray(weights, float)[known]
     x = x[known]
     return Spread(float(np.average(x, weights=w)), float(x.std(ddof=1) * np.sqrt(1 + 1 / x.size)), kind)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,14 @@ def change_point(
     kept = np.flatnonzero(series.notna().to_numpy())
     y = series.to_numpy(dtype=float)[kept]
     if len(y) < 2 * least + 8:
-        raise TooLittleError(f"a change point needs {2 * least + 8} days, has {len(y)}")
+        raise TooLittleError(
+            say(
+                zh="判断趋势转折至少要 {least} 天，现有 {has} 天",
+                en="a change point needs {least} days, has {has}",
+                least=2 * least + 8,
+                has=len(y),
+            )
+        )
     nuisance = _nuisance(kept, weekly, trend)
     steps = _steps(nuisance, least)
     best, _, shift = _largest(y, steps)

@@ -12,6 +12,7 @@ from scipy import stats
 from opslib.errors import TooLittleError
 from opslib.models.budget import AllocationRisk, HillResponse, allocation_risk
 from opslib.models.response import HoldOutError, ResponseFit, fit_response, hold_out_error, response_draws
+from opslib.text import say
 
 WEEK = 7.0
 _FEWEST_DAYS = 56
@@ -76,7 +77,12 @@ def responses(
         curves.append(_worth(fit, float(ltv["ltv"])))
         drawn.append(sampled)
     if not rows:
-        raise TooLittleError("response: no paid channel has eight weeks of spend and enough payers")
+        raise TooLittleError(
+            say(
+                zh="没有付费渠道同时满足 8 周有花费且付费用户足够，无法估计花费与效果的关系",
+                en="no paid channel has eight weeks of spend and enough payers to read a response from",
+            )
+        )
     return ChannelResponses(pd.DataFrame(rows), curves, [list(d) for d in zip(*drawn, strict=True)])
 
 
@@ -163,7 +169,12 @@ def incremental(days: pd.DataFrame, *, left_out: pd.DataFrame | None = None) -> 
         spend = spend[~spend.index.isin(left_out["day"])]
     if len(spend) < _FEWEST_DAYS or not paid:
         raise TooLittleError(
-            f"incrementality: needs {_FEWEST_DAYS} days with spend on every paid channel, has {len(spend)}"
+            say(
+                zh="估计增量要求 {least} 天每个付费渠道都有花费，现有 {has} 天",
+                en="incrementality needs {least} days with spend on every paid channel, has {has}",
+                least=_FEWEST_DAYS,
+                has=len(spend),
+            )
         )
     signups = table.pivot_table(index="day", columns="channel", values="signups", aggfunc="sum").reindex(spend.index)
     signups = signups.fillna(0.0)

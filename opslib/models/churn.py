@@ -10,6 +10,7 @@ import pandas as pd
 
 from opslib.errors import TooLittleError
 from opslib.models.scoring import Quality, calibration, quality
+from opslib.text import say
 
 LEAST = 30  # users of either outcome
 
@@ -95,7 +96,13 @@ def fit_churn(
         raise ValueError(f"fit_churn: {len(y)} outcomes of 0 or 1 for {len(x)} users")
     if min(y.sum(), len(y) - y.sum()) < LEAST:
         raise TooLittleError(
-            f"a churn model needs {LEAST} who left and {LEAST} who stayed, {y.sum():g} of {len(y)} left"
+            say(
+                zh="流失模型要求流失和留下的用户各满 {least} 人；{n:,} 人中流失 {gone:,.0f} 人",
+                en="a churn model needs {least} who left and {least} who stayed: {gone:,.0f} of {n:,} left",
+                least=LEAST,
+                gone=y.sum(),
+                n=len(y),
+            )
         )
     if later is not None and (missing := [c for c in past.columns if c not in later.columns]):
         raise ValueError(f"fit_churn: the later period has no feature {missing[0]!r}")

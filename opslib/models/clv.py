@@ -13,6 +13,7 @@ from opslib.errors import TooLittleError
 from opslib.models.bgnbd import BgNbd
 from opslib.models.gamma_gamma import GammaGamma
 from opslib.models.moments import Number, plain
+from opslib.text import say
 
 DAYS = {"day": 1.0, "week": 7.0, "month": 365.25 / 12}
 
@@ -59,7 +60,7 @@ def customer_history(
         raise ValueError(f"customer_history: row {at} has {value[at]:.2f} left after refunds; mend the order")
     seen = (days <= last).to_numpy()
     if not seen.any():
-        raise TooLittleError(f"customer_history: no order up to {last.date()}")
+        raise TooLittleError(say(zh="截至 {day} 没有订单", en="no order up to {day}", day=str(last.date())))
     kept = pd.DataFrame({user: orders[user], "day": days, "value": value})[seen]
     bought = kept.groupby([user, "day"], sort=True).value.sum().reset_index()
     by = bought.groupby(user, sort=False)
@@ -136,7 +137,12 @@ def hold_out(
     """How well the purchases of the `length` after the fit were foretold; `actual` counts them per customer."""
     seen, x, age = (np.asarray(v, float) for v in (actual, x, age))
     if not seen.sum():
-        raise TooLittleError("hold-out: nobody bought in it, so there is no relative error")
+        raise TooLittleError(
+            say(
+                zh="留作检验的时段内没有人购买，无法计算预测误差",
+                en="nobody bought in the period held out: the projection has no error to compute",
+            )
+        )
     guess = np.asarray(purchases.expected_more(length, x, t_x, age))
     rate = np.divide(x, age, out=np.zeros_like(x), where=age > 0) * length
     return HoldOut(

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import optimize, special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 WIDEST = 1e6  # the prior's strength where items do not differ
 KEEP = "keep testing"
@@ -59,7 +60,12 @@ def beta_prior(hits: Any, of: Any, *, method: Literal["mle", "moments"] = "mle")
     x, n = x[n > 0], n[n > 0]
     if len(x) < 2 or x.sum() == 0 or x.sum() == n.sum():
         raise TooLittleError(
-            f"a prior needs two items with exposure and both outcomes, {len(x)} items, {x.sum():g} hits"
+            say(
+                zh="估计整体水平至少要 2 个有曝光的内容，且有人响应、也有人未响应；现有 {n:,} 个内容、{hits:,.0f} 次响应",
+                en="a prior needs two items with exposure and both outcomes, has {n:,} items and {hits:,.0f} hits",
+                n=len(x),
+                hits=x.sum(),
+            )
         )
     rate = x / n
     m, v = rate.mean(), rate.var(ddof=1)

@@ -7,6 +7,7 @@ import pandas as pd
 from opslib.errors import TooLittleError
 from opslib.models.markov import markov
 from opslib.models.shapley import shapley
+from opslib.text import say
 
 UNATTRIBUTED = "(none)"
 _MOST = 10_000  # paths
@@ -34,7 +35,12 @@ def attributed(credits: pd.DataFrame, journeys: pd.DataFrame, *, order: int = 1)
     table = table[list(dict.fromkeys(credits["model"]))]
     seen = journeys[journeys["path"] != ""].head(_MOST)
     if not len(table) or not seen["conversions"].sum():
-        raise TooLittleError("attribution: no conversion has a touch in the look-back")
+        raise TooLittleError(
+            say(
+                zh="回溯期内没有一次转化带有触点，无法归因",
+                en="no conversion has a touch in the look-back: there is nothing to credit",
+            )
+        )
     table["markov"] = markov(seen["path"], seen["conversions"], seen["nulls"], order=order).by_channel
     table["shapley"] = shapley(seen["path"], seen["conversions"]).by_channel
     without = (

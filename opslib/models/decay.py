@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 LEAST, LEAST_WEEKLY = 3, 22  # days from the peak on
 
@@ -63,7 +64,14 @@ def half_life(day: Any, views: Any, *, from_peak: bool = True, weekly: bool = Fa
     needed = LEAST_WEEKLY if weekly else LEAST
     if len(table) == 0 or np.isnan(table.half_life[0]):
         days = int(table.days[0]) if len(table) else 0
-        raise TooLittleError(f"a half-life needs {needed} days and views from the peak on, has {days} days")
+        raise TooLittleError(
+            say(
+                zh="半衰期要求从峰值日起有 {least} 天数据且有浏览，现有 {has} 天",
+                en="a half-life needs {least} days and views from the peak on, has {has} days",
+                least=needed,
+                has=days,
+            )
+        )
     return HalfLife(**{f.name: float(table[f.name].iloc[0]) for f in fields(HalfLife)})
 
 

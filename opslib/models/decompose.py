@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,13 @@ def _periods(n0: Any, r0: Any, n1: Any, r1: Any) -> tuple[np.ndarray, np.ndarray
         raise ValueError("mix_rate: a size is negative or missing")
     for n, when in ((n0, "before"), (n1, "after")):
         if n.sum() == 0:
-            raise TooLittleError(f"a change needs users in both periods, there are none {when}")
+            raise TooLittleError(
+                say(
+                    zh="变化分解要求前后两期都有用户，{when}没有用户",
+                    en="a change needs users in both periods, there are none {when}",
+                    when=say(zh="前一期", en="before") if when == "before" else say(zh="后一期", en="after"),
+                )
+            )
     r0, r1 = np.where(n0 > 0, r0, r1), np.where(n1 > 0, r1, r0)
     somewhere = (n0 > 0) | (n1 > 0)
     if not np.isfinite(r0[somewhere] + r1[somewhere]).all():

@@ -13,6 +13,7 @@ from scipy import stats
 from opslib.errors import TooLittleError
 from opslib.models.experiment import Effect, means
 from opslib.models.moments import Moments
+from opslib.text import say
 
 
 def did_of_means(
@@ -63,7 +64,14 @@ def did(
     group = panel.groupby(unit)[treated].first().astype(bool).loc[change.index]
     arms = [Moments.of(change[group == side]) for side in (False, True)]
     if min(a.n for a in arms) < 2:
-        raise TooLittleError(f"did: needs two units per group seen before and after, has {arms[1].n} and {arms[0].n}")
+        raise TooLittleError(
+            say(
+                zh="双重差分要求每组至少 2 个对象前后都有数据，现有实验组 {treated}、对照组 {control}",
+                en="difference in differences needs two units per group seen before and after, has {treated} treated and {control} in control",
+                treated=arms[1].n,
+                control=arms[0].n,
+            )
+        )
     welch = means(arms[0], arms[1], alpha=alpha)
     if cluster is None:
         return welch
@@ -74,7 +82,13 @@ def _clustered(plain: Effect, change: pd.Series, group: pd.Series, clusters: pd.
     import statsmodels.api as sm
 
     if clusters.nunique() < 3:
-        raise TooLittleError(f"did: needs three clusters at least, has {clusters.nunique()}")
+        raise TooLittleError(
+            say(
+                zh="双重差分至少要 3 个群组，现有 {n} 个",
+                en="difference in differences needs three clusters at least, has {n}",
+                n=clusters.nunique(),
+            )
+        )
     design = sm.add_constant(group.to_numpy(float))
     codes = pd.factorize(clusters)[0]
     fit = sm.OLS(change.to_numpy(), design).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
@@ -109,7 +123,13 @@ def event_study(
     group = panel.groupby(unit)[treated].first().astype(bool).loc[wide.index].to_numpy()
     earlier = [t for t in wide.columns if t < start]
     if not earlier:
-        raise TooLittleError(f"event study: no period before {start}")
+        raise TooLittleError(
+            say(
+                zh="{start} 之前没有数据，无法检查活动前的趋势",
+                en="no period before {start}: the trend before it cannot be checked",
+                start=str(start),
+            )
+        )
     base = earlier[-1]
     rows = []
     for period in wide.columns.drop(base):
@@ -163,7 +183,12 @@ def staggered_did(
     periods = wide.columns.to_numpy(float)
     groups = [g for g in np.unique(start) if g > periods[0] and g <= periods[-1]]
     if not groups or not ((start == 0).any() or not_yet):
-        raise TooLittleError("staggered did: needs units treated after the first period, and units not treated")
+        raise TooLittleError(
+            say(
+                zh="分批上线的对比要求有首期之后才上线的对象，也要有尚未上线的对象",
+                en="a staggered comparison needs units treated after the first period, and units not treated",
+            )
+        )
     pairs = [(g, t) for g in groups for t in periods[1:]]
     weights = np.random.default_rng(seed).multinomial(len(start), np.full(len(start), 1 / len(start)), draws)
     values, post = wide.to_numpy(), np.array([t >= g for g, t in pairs])

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,13 @@ def fit_retention(t: Any, rate: Any, size: Any = None, *, horizon: int = 90, lev
         raise ValueError("fit_retention: days ≥ 1, rates in 0..1 and sizes of one length, none missing")
     t, r, n = t[n > 0], r[n > 0], n[n > 0]
     if len(t) < 3 or r.sum() == 0:
-        raise TooLittleError(f"a retention curve needs three days with users who came back, has {len(t)} days")
+        raise TooLittleError(
+            say(
+                zh="留存曲线至少要 3 天有用户且有人回来，现有 {n} 天",
+                en="a retention curve needs three days with users who came back, has {n} days",
+                n=len(t),
+            )
+        )
     x = np.column_stack([np.ones_like(t), np.log(t)])
     beta, information = _log_binomial(x, r, n)
     fitted = np.exp(x @ beta)

@@ -17,6 +17,7 @@ from scipy import stats
 from opslib import arrays
 from opslib.errors import TooLittleError
 from opslib.models.moments import Moments, Number, divided, plain
+from opslib.text import say
 
 SRM_ALPHA = 0.001  # an uneven split below this p stops the verdict
 ALTERNATIVES = ("two-sided", "greater", "less")
@@ -76,7 +77,9 @@ def sample_ratio(
         )
     expected = seen.sum() * share / share.sum()
     if not seen.sum():
-        raise TooLittleError("sample ratio: nobody was exposed")
+        raise TooLittleError(
+            say(zh="没有用户进入实验，无法检查分流", en="nobody was exposed: the split cannot be checked")
+        )
     found = stats.chisquare(seen, expected)
     return SampleRatio(seen, expected, float(found.statistic), float(found.pvalue), bool(found.pvalue >= alpha))
 

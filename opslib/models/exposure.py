@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ def stratified_odds(strata: Any, *, level: float = 0.95) -> StratifiedOdds:
         raise ValueError(f"stratified_odds: a list of 2 × 2 tables of counts, got shape {tables.shape}")
     full = (tables.sum(axis=1) > 0).all(axis=1) & (tables.sum(axis=2) > 0).all(axis=1)
     if not full.any():
-        raise TooLittleError("a stratified comparison needs a stratum with both groups and both outcomes")
+        raise TooLittleError(
+            say(
+                zh="分层对比要求至少一层里两组都有用户、两种结果都出现",
+                en="a stratified comparison needs a stratum with both groups and both outcomes",
+            )
+        )
     (a, b), (c, d) = tables.sum(axis=0)
     crude = a * d / (b * c) if b * c else float("inf")
     table = StratifiedTable(list(tables[full]))
@@ -95,7 +101,9 @@ def stratified_lift(
         raise ValueError(f"stratified_lift: {hits!r} exceeds {of!r}, or a count is negative")
     wide = counts.unstack(group).fillna(0)
     if base not in wide[of].columns:
-        raise TooLittleError(f"there is no group {base!r} to compare with")
+        raise TooLittleError(
+            say(zh="没有可作对照的组「{base}」", en="there is no group “{base}” to compare with", base=str(base))
+        )
     c, n0 = wide[hits, base].to_numpy(float), wide[of, base].to_numpy(float)
     rows = []
     for name in wide[of].columns:
@@ -110,7 +118,12 @@ def stratified_lift(
 def _mantel_haenszel(a: np.ndarray, n1: np.ndarray, c: np.ndarray, n0: np.ndarray, level: float) -> dict[str, float]:
     both = (n1 > 0) & (n0 > 0)
     if not both.any():
-        raise TooLittleError("two groups were never shown in the same stratum; nothing to compare")
+        raise TooLittleError(
+            say(
+                zh="两组从未出现在同一层（如同一位置），无法比较",
+                en="two groups were never shown in the same stratum, such as a position; nothing to compare",
+            )
+        )
     used = float(n1[both].sum() / n1.sum())
     a, n1, c, n0 = a[both], n1[both], c[both], n0[both]
     n, z = n1 + n0, special.ndtri((1 + level) / 2)
@@ -164,7 +177,9 @@ def standardised(
     if (counts[hits] > counts[of]).any():
         raise ValueError(f"standardised: {hits!r} exceeds {of!r}")
     if len(counts) == 0:
-        raise TooLittleError("standardised rates need rows with exposures")
+        raise TooLittleError(
+            say(zh="计算标准化比率要有曝光记录，现有 0 行", en="standardised rates need rows with exposures, has 0")
+        )
     wide = counts.unstack(group).fillna(0)
     x, n = wide[hits].to_numpy(float), wide[of].to_numpy(float)
     shared = (n > 0).all(axis=1)
@@ -205,7 +220,12 @@ def examination(item: Any, position: Any, impressions: Any, clicks: Any) -> pd.S
     n, x = frame.n.to_numpy(float), frame.x.to_numpy(float)
     linked = _linked(i, p, len(items), len(places), n)
     if linked.sum() < 2:
-        raise TooLittleError("examination needs an item with clicks that was shown in two positions")
+        raise TooLittleError(
+            say(
+                zh="估计位置影响至少要有一个内容在 2 个位置展示过且有点击",
+                en="the effect of a position needs an item with clicks that was shown in two positions",
+            )
+        )
     look = np.ones(len(places))
     by_item, by_place = np.bincount(i, x, len(items)), np.bincount(p, x, len(places))
     for _ in range(2000):
@@ -272,7 +292,12 @@ def coec(
     frame = frame.assign(known=frame.look.notna()).fillna({"look": 0.0})
     frame[["n", "x"]] = frame[["n", "x"]].where(frame.known, 0.0)
     if frame.x.sum() == 0:
-        raise TooLittleError("COEC needs clicks in known positions")
+        raise TooLittleError(
+            say(
+                zh="校正位置影响后的点击比要求已知位置上有点击，现有 0 次",
+                en="clicks over expected clicks (COEC) needs clicks in known positions, has 0",
+            )
+        )
     frame["expected"] = frame.n * frame.look
     frame["expected"] *= frame.x.sum() / frame.expected.sum()
     table = frame.groupby("item", sort=False)[["n", "x", "expected"]].sum().reset_index()

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 MOST_FACTORS = 16  # 2^16 evaluations of the formula
 
@@ -142,7 +143,9 @@ def _check_funnel(old: np.ndarray, new: np.ndarray) -> None:
         if not (side >= 0).all() or (np.diff(side, axis=1) > 0).any():
             raise ValueError("funnel: a count is negative or missing, or a step has more users than the one before")
         if side[:, 0].sum() == 0:
-            raise TooLittleError("a funnel's change needs entries in both periods")
+            raise TooLittleError(
+                say(zh="漏斗变化分解要求前后两期都有人进入第一步", en="a funnel's change needs entries in both periods")
+            )
 
 
 def _with_draws(counts: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -204,7 +207,13 @@ def dimension_effects(
     for n, hits in (before, after):
         size, hit = cells[n].to_numpy(float), cells[hits].to_numpy(float)
         if size.sum() == 0:
-            raise TooLittleError(f"a change needs users in both periods, {n!r} is 0")
+            raise TooLittleError(
+                say(
+                    zh="变化分解要求前后两期都有用户，其中一期为 0 人（{name}）",
+                    en="a change needs users in both periods, one has none ({name} is 0)",
+                    name=n,
+                )
+            )
         rates.append(np.divide(hit, size, out=np.full(len(size), np.nan), where=size > 0))
         sides.append(_share_factors(cells, list(dimensions), size / size.sum()))
     r0, r1 = np.where(np.isnan(rates[0]), rates[1], rates[0]), np.where(np.isnan(rates[1]), rates[0], rates[1])

@@ -10,6 +10,7 @@ from scipy import optimize, special
 
 from opslib.errors import OpsError, TooLittleError
 from opslib.models.moments import Number, plain
+from opslib.text import say
 
 _BOUND = 14.0  # of the logarithm of a parameter
 
@@ -61,7 +62,13 @@ def fit_gamma_gamma(x: ArrayLike, m: ArrayLike, *, weights: ArrayLike | None = N
     use = (x > 0) & (m > 0) & (n > 0)
     everyone, (x, m, n) = n.sum(), (v[use] for v in (x, m, n))
     if np.unique(m).size < 2:
-        raise TooLittleError(f"Gamma-Gamma: needs repeat buyers of different values, has {use.sum()} repeat buyers")
+        raise TooLittleError(
+            say(
+                zh="估计客单价要求复购用户的金额有差异，现有复购用户 {n:,} 名",
+                en="the value of an order needs repeat buyers of different values, has {n:,} repeat buyers",
+                n=use.sum(),
+            )
+        )
     counts, index = np.unique(x, return_inverse=True)
     customers = np.bincount(index, n)
     scale, total = np.average(m, weights=n), n.sum()
@@ -88,7 +95,14 @@ def fit_gamma_gamma(x: ArrayLike, m: ArrayLike, *, weights: ArrayLike | None = N
     )
     slope = np.where(np.abs(found.x) < _BOUND, found.jac, 0)
     if not np.isfinite(found.fun) or np.abs(slope).max() > 1e-4:
-        raise OpsError(f"Gamma-Gamma: no maximum of the likelihood found ({found.message})", "check x and m")
+        raise OpsError(
+            say(
+                zh="客单价模型（Gamma-Gamma）拟合失败：找不到最大似然值（{why}）",
+                en="Gamma-Gamma: no maximum of the likelihood found ({why})",
+                why=str(found.message),
+            ),
+            say(zh="请检查购买次数和金额 x、m", en="check x and m"),
+        )
     p, q, gamma = np.exp(found.x).tolist()
     ll = -found.fun * total - (n * np.log(scale)).sum()
     covariance = np.cov(x, m, aweights=n)

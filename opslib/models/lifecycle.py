@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 STATES = ("new", "retained", "resurrected", "churned", "dormant")
 
@@ -203,7 +204,13 @@ def expected_states(
     unseen = np.flatnonzero((start > 0) & (table.sum(axis=1) == 0))
     labels = list(range(len(table))) if names is None else list(names)
     if len(unseen):
-        raise TooLittleError(f"no flow was observed out of state {labels[unseen[0]]!r}")
+        raise TooLittleError(
+            say(
+                zh="没有观察到用户离开状态「{state}」的去向，无法推算",
+                en="no flow was observed out of the state “{state}”: it cannot be projected",
+                state=str(labels[unseen[0]]),
+            )
+        )
     rng = np.random.default_rng(seed)
     matrices = rng.standard_gamma(table + prior, size=(draws, *table.shape)) if prior else np.array([table] * draws)
     matrices = np.nan_to_num(matrices / matrices.sum(axis=2, keepdims=True))

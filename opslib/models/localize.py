@@ -14,6 +14,7 @@ from scipy import sparse, special
 from opslib.errors import TooLittleError
 from opslib.models.contributions import Contributions, contributions
 from opslib.models.scores import Counts, Design, MixModel, Model, StepModel, fit
+from opslib.text import say
 
 MOST_CAUSES = 8  # of one kind
 STARTS = 8  # beginnings of the search
@@ -83,7 +84,9 @@ def locate(
     segments, members = candidates(table[list(dimensions)], depth)
     counts = Counts(*(table[list(side)].to_numpy(float).T for side in (before, after)))
     if counts.before[0].sum() == 0 or counts.after[0].sum() == 0:
-        raise TooLittleError("locating causes needs entries in both periods")
+        raise TooLittleError(
+            say(zh="定位原因要求前后两期都有人进入", en="locating causes needs entries in both periods")
+        )
     searches = [Search(members, MixModel(counts.before[0], counts.after[0], dispersion), fixed=(0,))]
     searches += [Search(members, StepModel.of(counts, k)) for k in range(1, len(steps))]
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from opslib.errors import TooLittleError
+from opslib.text import number, say
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,14 @@ def value_to_cost(ltv: float, ltv_se: float, cac: float, cac_se: float = 0.0, *,
     TooLittleError  if the cost is 0 or unknown: a free channel has no LTV / CAC.
     """
     if not cac > 0 or not np.isfinite(ltv):
-        raise TooLittleError(f"LTV / CAC: cost {cac} and value {ltv} must be known and the cost above 0")
+        raise TooLittleError(
+            say(
+                zh="计算 LTV / CAC 要求获客成本大于 0 且价值已知；现在成本为 {cost}，价值为 {value}",
+                en="LTV / CAC needs a cost above 0 and a known value: cost {cost}, value {value}",
+                cost=number(cac),
+                value=number(ltv),
+            )
+        )
     z2 = stats.norm.isf(alpha / 2) ** 2
     g = z2 * (cac_se / cac) ** 2
     if g >= 1:

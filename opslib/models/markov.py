@@ -13,6 +13,7 @@ from scipy.sparse.linalg import spsolve
 
 from opslib.errors import TooLittleError
 from opslib.models.paths import SEPARATOR, Paths, Table, amounts, encoded
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ def markov(
     worth = won if value is None else amounts(value, table, "value")
     touched = table.length > 0
     if not won[touched].sum():
-        raise TooLittleError("attribution: no journey with a touch converted")
+        raise TooLittleError(
+            say(
+                zh="没有一条带触点的路径带来转化，无法归因",
+                en="no journey with a touch converted: there is nothing to credit",
+            )
+        )
     states, contains = _states(table, order)
     chain, wins = _chain(table, states, contains.shape[1], won, lost)
     base = _absorbed(chain, wins, np.zeros(contains.shape[1], bool))

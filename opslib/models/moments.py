@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 if TYPE_CHECKING:
     from tea_tasting.aggr import Aggregates
@@ -72,7 +73,13 @@ def arm(**columns: ArrayLike) -> Aggregates:
     names, values = list(columns), np.vstack([np.asarray(v, float) for v in columns.values()])
     n = values.shape[1]
     if n < 2:
-        raise TooLittleError(f"an arm needs 2 users for a variance, has {n}")
+        raise TooLittleError(
+            say(
+                zh="每组至少要 2 名用户才能计算波动，现有 {n} 名",
+                en="an arm needs 2 users for a variance, has {n}",
+                n=n,
+            )
+        )
     covariance = np.cov(values, ddof=1).reshape(len(names), len(names))
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1)]
     return Aggregates(

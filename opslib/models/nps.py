@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ def _checked(promoters: float, passives: float, detractors: float) -> None:
     if min(promoters, passives, detractors) < 0:
         raise ValueError(f"nps: a count is negative in {(promoters, passives, detractors)}")
     if promoters + passives + detractors == 0:
-        raise TooLittleError("a net promoter score needs at least one answer")
+        raise TooLittleError(
+            say(
+                zh="计算净推荐值（NPS）至少要 1 份回答，现有 0 份",
+                en="a net promoter score needs at least one answer, has 0",
+            )
+        )
 
 
 def _score(promoters: float, passives: float, detractors: float) -> tuple[float, float, float]:
@@ -132,6 +138,8 @@ def csat(satisfied: int, answers: int, *, level: float = 0.95) -> Csat:
     if not 0 <= satisfied <= answers:
         raise ValueError(f"csat: 0 ≤ satisfied ≤ answers, got {satisfied} of {answers}")
     if answers == 0:
-        raise TooLittleError("satisfaction needs at least one answer")
+        raise TooLittleError(
+            say(zh="计算满意度至少要 1 份回答，现有 0 份", en="satisfaction needs at least one answer, has 0")
+        )
     low, high = proportion_confint(satisfied, answers, alpha=1 - level, method="wilson")
     return Csat(satisfied / answers, float(low), float(high), int(answers))

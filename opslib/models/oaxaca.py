@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,14 @@ def oaxaca(y: Any, x: pd.DataFrame | np.ndarray, group: Any) -> Oaxaca:
     if not np.isfinite(design).all() or not np.isfinite(y).all():
         raise ValueError("oaxaca: a value is missing")
     if min((group == k).sum() for k in kinds) <= design.shape[1]:
-        raise TooLittleError(f"Oaxaca-Blinder needs more than {design.shape[1]} users in each group")
+        raise TooLittleError(
+            say(
+                zh="两组差异分解要求每组多于 {least} 名用户，最小的一组只有 {has} 名",
+                en="splitting the gap of two groups needs more than {least} users in each group, the smaller has {has}",
+                least=design.shape[1],
+                has=min((group == k).sum() for k in kinds),
+            )
+        )
     first, second = sorted(kinds, key=lambda k: -y[group == k].mean())
     (mean1, beta1), (mean2, beta2) = (_fit(design[group == k], y[group == k]) for k in (first, second))
     pooled = _fit(np.column_stack([design, group == first]), y)[1][:-1]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 MAD_TO_SD = 1 / 0.6745  # Iglewicz and Hoaglin's constant, rounded as they print it, so that z agrees with tables
 
@@ -84,7 +85,15 @@ def generalized_esd(values: Any, most: int, alpha: float = 0.05) -> Esd:
     left = np.flatnonzero(np.isfinite(x))
     n = len(left)
     if n < most + 2:
-        raise TooLittleError(f"the ESD test for {most} outliers needs {most + 2} values, has {n}")
+        raise TooLittleError(
+            say(
+                zh="检出最多 {most} 个异常值至少要 {least} 个数值，现有 {has} 个",
+                en="looking for {most} outliers needs {least} values, has {has}",
+                most=most,
+                least=most + 2,
+                has=n,
+            )
+        )
     removed, statistics = [], []
     for _ in range(most):
         apart = np.abs(x[left] - x[left].mean())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 Method = Literal["kmeans", "gmm", "hdbscan"]
 BEYOND = 0.04  # silhouette above chance
@@ -82,7 +83,9 @@ def cluster(x: Any, k: int = 3, *, method: Method = "kmeans", seed: int = 0, sta
     if not np.isfinite(x).all() or k < 1:
         raise ValueError(f"cluster: every feature of every user, and k ≥ 1, got k = {k}")
     if len(x) < max(2, k):
-        raise TooLittleError(f"{k} groups need more than {len(x)} users")
+        raise TooLittleError(
+            say(zh="分成 {k} 群需要更多用户，现有 {n} 名", en="{k} groups need more than {n} users", k=k, n=len(x))
+        )
     labels, centers, model = _ordered(x, *_fitted(x, k, method, seed, starts))
     inertia = float(model.inertia_) if method == "kmeans" else np.nan
     bic = float(model.bic(x)) if method == "gmm" else np.nan
@@ -169,7 +172,15 @@ def personas(
     x = np.asarray(x, dtype=float)
     tried = sorted(set(ks))
     if len(x) < 20 * tried[0]:
-        raise TooLittleError(f"personas need {20 * tried[0]} users for {tried[0]} groups, has {len(x)}")
+        raise TooLittleError(
+            say(
+                zh="用户画像要求 {least} 名用户才能分成 {k} 群，现有 {n} 名",
+                en="personas need {least} users for {k} groups, has {n}",
+                least=20 * tried[0],
+                k=tried[0],
+                n=len(x),
+            )
+        )
     rng = np.random.default_rng(seed)
     drawn = x[rng.choice(len(x), min(sample, len(x)), replace=False)]
     clouds = [_cloud(drawn, rng) for _ in range(3)]

@@ -11,6 +11,7 @@ from scipy import optimize, stats
 
 from opslib.errors import TooLittleError
 from opslib.models.moments import Number, plain
+from opslib.text import say
 
 
 def power_proportions(
@@ -67,7 +68,15 @@ def detectable_proportion(
 
     near = p1 + (end - p1) * 1e-9
     if p1 == end or missing(end) < 0:
-        raise TooLittleError(f"{n:.0f} users per arm show no change from {p1:.1%} with power {power:.0%}")
+        raise TooLittleError(
+            say(
+                zh="每组 {n:,.0f} 人太少：以 {power:.0%} 的功效，{p:.1%} 的转化无论怎么变都看不出来",
+                en="{n:,.0f} users per arm show no change from {p:.1%} with power {power:.0%}",
+                n=n,
+                p=p1,
+                power=power,
+            )
+        )
     return float(optimize.brentq(missing, near, end, xtol=1e-12))
 
 
@@ -108,7 +117,13 @@ def detectable_mean(
 ) -> float:
     """Smallest difference of means that n users per arm find with the given power."""
     if n * (1 + ratio) <= 2:
-        raise TooLittleError(f"{n:.0f} users per arm leave no degree of freedom")
+        raise TooLittleError(
+            say(
+                zh="每组 {n:,.0f} 人太少，无法估计能看出多大的差异",
+                en="{n:,.0f} users per arm are too few to say which difference would show",
+                n=n,
+            )
+        )
 
     def missing(d: float) -> float:
         return float(power_means(n, d, alpha=alpha, tails=tails, ratio=ratio)) - power

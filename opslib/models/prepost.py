@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,30 @@ def counterfactual(
     before = series.size - after
     unknowns = 2 + (0 if x is None else x.shape[1]) + (seasonal or 0)
     if after < 1 or before < unknowns + 3:
-        raise TooLittleError(f"pre/post: needs {unknowns + 3} periods before and one after, has {before} and {after}")
+        raise TooLittleError(
+            say(
+                zh="前后对比要求活动前至少 {least} 期、活动后至少 1 期，现有 {before} 期和 {after} 期",
+                en="comparing before and after needs {least} periods before and one after, has {before} and {after}",
+                least=unknowns + 3,
+                before=before,
+                after=after,
+            )
+        )
     if not np.isfinite(series).all() or (x is not None and not np.isfinite(x).all()):
-        raise TooLittleError("pre/post: a period has no value; fill or drop it in all series")
+        raise TooLittleError(
+            say(
+                zh="前后对比中有一期没有数值，请在所有序列中补齐或去掉该期",
+                en="comparing before and after: a period has no value; fill or drop it in all series",
+            )
+        )
     centre, scale = series[:before].mean(), series[:before].std(ddof=1)
     if not scale > 0:
-        raise TooLittleError("pre/post: the series does not vary before the start")
+        raise TooLittleError(
+            say(
+                zh="活动前的数值没有任何变化，无法推算活动期的预期",
+                en="the series does not vary before the start: there is nothing to expect from it",
+            )
+        )
     hidden = np.where(np.arange(series.size) < before, (series - centre) / scale, np.nan)
     if x is not None:
         spread = x[:before].std(axis=0, ddof=1)
@@ -181,7 +200,14 @@ def placebo_coverage(
     x = None if controls is None else np.asarray(controls, float).reshape(series.size, -1)
     first, last = series.size // 2, series.size - after
     if last < first:
-        raise TooLittleError(f"placebo starts: {series.size} periods do not hold a pretended campaign of {after}")
+        raise TooLittleError(
+            say(
+                zh="{n} 期数据放不下一次 {after} 期的模拟活动，无法检验方法的误差",
+                en="{n} periods do not hold a pretended campaign of {after}: the method's error cannot be checked",
+                n=series.size,
+                after=after,
+            )
+        )
     rows = []
     for start in np.unique(np.linspace(first, last, starts).astype(int)):
         end = start + after

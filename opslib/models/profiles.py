@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 def discriminating(features: pd.DataFrame, members: Any) -> pd.DataFrame:
@@ -36,7 +37,14 @@ def discriminating(features: pd.DataFrame, members: Any) -> pd.DataFrame:
     if len(inside) != len(features):
         raise ValueError(f"discriminating: {len(inside)} members for {len(features)} users")
     if min(inside.sum(), (~inside).sum()) < 2:
-        raise TooLittleError(f"a group and its rest need 2 users each, {int(inside.sum())} of {len(inside)} are in it")
+        raise TooLittleError(
+            say(
+                zh="群内和群外各至少要 2 名用户，{n:,} 人中 {inside:,} 人在群内",
+                en="a group and its rest need 2 users each, {inside:,} of {n:,} are in it",
+                inside=int(inside.sum()),
+                n=len(inside),
+            )
+        )
     numbers = features.apply(pd.to_numeric, errors="raise").astype(float)
     own, rest = numbers[inside], numbers[~inside]
     apart, spread = own.mean() - rest.mean(), np.sqrt((own.var() + rest.var()) / 2)

@@ -13,6 +13,7 @@ from opslib.models.bgnbd import BgNbd, fit_bgnbd
 from opslib.models.clv import HoldOut, hold_out
 from opslib.models.gamma_gamma import GammaGamma, fit_gamma_gamma
 from opslib.models.moments import divided
+from opslib.text import say
 
 FEWEST_REPEATERS = 30
 
@@ -54,7 +55,12 @@ def project(
     for table in (held_out, customers):
         if (table["x"] > 0).sum() < FEWEST_REPEATERS:
             raise TooLittleError(
-                f"projection: needs {FEWEST_REPEATERS} customers who bought again, has {int((table['x'] > 0).sum())}"
+                say(
+                    zh="预测至少要 {least} 名复购用户，现有 {has} 名",
+                    en="a projection needs {least} customers who bought again, has {has}",
+                    least=FEWEST_REPEATERS,
+                    has=int((table["x"] > 0).sum()),
+                )
             )
     past = fit_bgnbd(held_out["x"], held_out["t_x"], held_out["age"])
     check = hold_out(

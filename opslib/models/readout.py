@@ -14,6 +14,7 @@ from scipy import stats
 from opslib.errors import TooLittleError, near
 from opslib.models.experiment import Effect, means, proportions, relative
 from opslib.models.moments import Moments, Number, divided
+from opslib.text import say
 
 CORRECTIONS = ("bonferroni", "holm", "bh")
 _METHODS = {"bonferroni": "bonferroni", "holm": "holm", "bh": "fdr_bh"}
@@ -125,7 +126,13 @@ def novelty(day: ArrayLike, effect: ArrayLike, se: ArrayLike, *, alpha: float = 
     x, y, s = (np.asarray(v, float) for v in (day, effect, se))
     use = np.isfinite(x) & np.isfinite(y) & (s > 0)
     if use.sum() < 3:
-        raise TooLittleError(f"novelty: needs 3 days with an effect and its error, has {use.sum()}")
+        raise TooLittleError(
+            say(
+                zh="判断新奇效应至少要 3 天有效果及其误差，现有 {n} 天",
+                en="novelty needs 3 days with an effect and its error, has {n}",
+                n=use.sum(),
+            )
+        )
     x, y, w = x[use], y[use], s[use] ** -2
     centre = np.average(x, weights=w)
     spread = (w * (x - centre) ** 2).sum()

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 MOST_EASE = 10_000  # items; the model is a dense items × items matrix
 
@@ -20,7 +21,12 @@ def _seen(matrix: Any) -> sparse.csr_array:
         raise ValueError("recommend: a user × item table of 0 and positive numbers")
     x.eliminate_zeros()
     if x.nnz == 0:
-        raise TooLittleError("a recommender needs at least one item that a user has seen")
+        raise TooLittleError(
+            say(
+                zh="推荐至少要有 1 个内容被用户看过，现有 0 个",
+                en="a recommender needs at least one item that a user has seen, has 0",
+            )
+        )
     return x
 
 
@@ -107,7 +113,12 @@ def evaluate(scores: Any, seen: Any, wanted: Any, k: int = 10) -> Ranking:
     goal = (sparse.csr_array(wanted).toarray() > 0) & ~past
     users = np.flatnonzero(goal.any(axis=1))
     if len(users) == 0:
-        raise TooLittleError("a ranking needs a user who later chose an item that was new to them")
+        raise TooLittleError(
+            say(
+                zh="检验推荐要求有用户后来选了自己没看过的内容，现有 0 人",
+                en="a ranking needs a user who later chose an item that was new to them, has 0",
+            )
+        )
     lists = ranked(np.asarray(scores)[users], past[users], k)
     hits = np.take_along_axis(goal[users], np.maximum(lists, 0), axis=1) & (lists >= 0)
     each = pd.DataFrame([list_quality(h, int(g)).__dict__ for h, g in zip(hits, goal[users].sum(axis=1), strict=True)])

@@ -10,6 +10,7 @@ from scipy import stats
 
 from opslib.errors import TooLittleError
 from opslib.models.ltv import Range
+from opslib.text import say
 
 
 def generations(users: pd.DataFrame, *, user: str = "user_id", inviter: str = "inviter_id") -> pd.DataFrame:
@@ -61,7 +62,13 @@ def k_factor(accepted: pd.Series, *, alpha: float = 0.05) -> Range:
     """
     x = accepted.to_numpy(float)
     if x.size < 2:
-        raise TooLittleError(f"K: needs two users with a full cycle, has {x.size}")
+        raise TooLittleError(
+            say(
+                zh="计算 K 因子至少要 2 名用户走完一个邀请周期，现有 {n} 名",
+                en="K needs two users with a full cycle, has {n}",
+                n=x.size,
+            )
+        )
     mean, half = x.mean(), stats.t.isf(alpha / 2, x.size - 1) * x.std(ddof=1) / np.sqrt(x.size)
     return Range(float(mean), float(max(mean - half, 0.0)), float(mean + half))
 

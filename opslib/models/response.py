@@ -15,6 +15,7 @@ from scipy import optimize, signal
 
 from opslib.errors import TooLittleError
 from opslib.models.budget import HillResponse
+from opslib.text import names, say
 
 DECAYS = tuple(np.arange(0, 0.95, 0.1).round(1))
 HALVES = tuple(np.geomspace(0.2, 5, 9))  # of the mean spend in periods with any
@@ -149,10 +150,24 @@ def _checked(y: np.ndarray, spend: pd.DataFrame, controls: pd.DataFrame | None) 
         raise ValueError("response: outcome, spend (>= 0) and controls need a value for every period")
     idle = [str(c) for c in spend if (spend[c] > 0).sum() < 5]
     if idle:
-        raise TooLittleError(f"response: {', '.join(idle)} had spend in fewer than five periods; leave it out")
+        raise TooLittleError(
+            say(
+                zh="{names}有花费的不足 5 期，请去掉后再算",
+                en="{names} had spend in fewer than five periods; leave it out",
+                names=names(idle),
+            )
+        )
     unknowns = 3 * spend.shape[1] + 6 + (0 if controls is None else controls.shape[1])
     if y.size < unknowns + 10:
-        raise TooLittleError(f"response: {unknowns} unknowns need {unknowns + 10} periods, there are {y.size}")
+        raise TooLittleError(
+            say(
+                zh="估计花费与效果的关系要 {least} 期数据，现有 {has} 期（待估参数 {unknowns} 个）",
+                en="a response with {unknowns} unknowns needs {least} periods, there are {has}",
+                unknowns=unknowns,
+                least=unknowns + 10,
+                has=y.size,
+            )
+        )
     return spend
 
 

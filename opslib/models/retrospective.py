@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from opslib.errors import TooLittleError, UsageError, near
+from opslib.errors import TooLittleError, UsageError
 from opslib.models import abtest, abuse
 from opslib.models.campaign import roi
 from opslib.models.ltv import Range
 from opslib.models.referral import k_factor
-from opslib.text import missing, say
+from opslib.text import like, missing, say
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,10 @@ def chosen(campaigns: pd.DataFrame, campaign_id: str, *, observed: dt.date) -> C
     if campaign_id:
         found = [c for c in every if c.id == campaign_id]
         if not found:
-            raise UsageError(f"no campaign {campaign_id!r}", near(campaign_id, [c.id for c in every]))
+            raise UsageError(
+                say(zh="没有编号为「{id}」的活动", en="no campaign “{id}”", id=campaign_id),
+                like(campaign_id, [c.id for c in every]),
+            )
         return found[0]
     return max(every, key=lambda c: (not c.running, c.last, c.id))
 

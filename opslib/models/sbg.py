@@ -11,6 +11,7 @@ from scipy import optimize, special
 
 from opslib.errors import OpsError, TooLittleError
 from opslib.models.moments import Number, plain
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,12 @@ def fit_sbg(survivors: Sequence[float] | Sequence[Sequence[float]]) -> ShiftedBe
         left[1 : c.size] += -np.diff(c)
         stayed[c.size - 1] += c[-1]
     if not left.sum() or not (left[2:].sum() + stayed[2:].sum()):
-        raise TooLittleError("sBG: needs subscribers who left, and some who saw a second renewal")
+        raise TooLittleError(
+            say(
+                zh="预测续订要求有人退订，也要有人经历过第二次续订",
+                en="projecting renewals needs subscribers who left, and some who saw a second renewal",
+            )
+        )
     t = np.arange(longest)
 
     def loss(log_parameters: np.ndarray) -> float:
@@ -91,6 +97,13 @@ def fit_sbg(survivors: Sequence[float] | Sequence[Sequence[float]]) -> ShiftedBe
     options = {"xatol": 1e-10, "fatol": 1e-10, "maxiter": 4000}
     found = optimize.minimize(loss, [0.0, 0.0], method="Nelder-Mead", options=options, bounds=[(-12, 12)] * 2)
     if not found.success:
-        raise OpsError(f"sBG: no maximum of the likelihood found ({found.message})", "check the survivors")
+        raise OpsError(
+            say(
+                zh="续订模型（sBG）拟合失败：找不到最大似然值（{why}）",
+                en="sBG: no maximum of the likelihood found ({why})",
+                why=str(found.message),
+            ),
+            say(zh="请检查各期的在订人数", en="check the survivors"),
+        )
     alpha, beta = np.exp(found.x).tolist()
     return ShiftedBetaGeometric(alpha, beta, -float(found.fun))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,13 @@ def quality(y: Any, p: Any) -> Quality:
 
     y, p = outcomes(y, p)
     if y.min(initial=1) == y.max(initial=0):
-        raise TooLittleError(f"quality needs users of both outcomes, all {len(y)} are alike")
+        raise TooLittleError(
+            say(
+                zh="检验模型要求两种结果的用户都有，{n:,} 名用户的结果全部相同",
+                en="judging a model needs users of both outcomes, all {n:,} are alike",
+                n=len(y),
+            )
+        )
     intercept, slope = calibration(y, p)
     return Quality(
         len(y),

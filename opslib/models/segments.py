@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
-from opslib.text import language
+from opslib.text import language, say
 
 # (lowest R, highest R, lowest F, highest F) in fifths → segment; the ten cover every pair once.
 GRID = {
@@ -72,7 +72,9 @@ def rfm(recency: Any, frequency: Any, monetary: Any, *, bins: int = 5, index: An
     if not 2 <= bins <= 9:
         raise ValueError(f"rfm: bins must be 2 to 9, got {bins}")
     if len(columns[0]) == 0:
-        raise TooLittleError("RFM needs at least one customer with an order")
+        raise TooLittleError(
+            say(zh="RFM 至少要 1 名有订单的用户，现有 0 名", en="RFM needs at least one customer with an order, has 0")
+        )
     edges = [quantile_edges(c, bins) for c in columns]
     r, f, m = (1 + np.searchsorted(e, c, side="left") for c, e in zip(columns, edges, strict=True))
     r = bins + 1 - r

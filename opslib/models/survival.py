@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 def _watched(time: Any, event: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +22,7 @@ def _watched(time: Any, event: Any) -> tuple[np.ndarray, np.ndarray]:
     if t.shape != e.shape or t.ndim != 1 or not (t >= 0).all() or not np.isin(e, (0, 1)).all():
         raise ValueError("survival: one time ≥ 0 and one event of 0 or 1 for each user")
     if len(t) == 0:
-        raise TooLittleError("survival needs at least one user")
+        raise TooLittleError(say(zh="生存分析至少要 1 名用户，现有 0 名", en="survival needs at least one user, has 0"))
     return t, e.astype(bool)
 
 
@@ -94,7 +95,12 @@ def log_rank(time: Any, event: Any, group: Any) -> LogRank:
     names, codes = np.unique(np.asarray(group), return_inverse=True)
     if len(names) < 2 or not e.any():
         raise TooLittleError(
-            f"a log-rank test needs two groups and an event, has {len(names)} and {int(e.sum())} events"
+            say(
+                zh="比较各组的流失快慢至少要 2 组且有人流失，现有 {groups} 组、{events} 人流失",
+                en="comparing survival (log-rank) needs two groups and an event, has {groups} groups and {events} events",
+                groups=len(names),
+                events=int(e.sum()),
+            )
         )
     chi2, p = survdiff(t, e.astype(int), codes)
     return LogRank(float(chi2), len(names) - 1, float(p))
@@ -136,10 +142,23 @@ def cox(features: pd.DataFrame, time: Any, event: Any, *, level: float = 0.95) -
     if len(x) != len(t) or not np.isfinite(x).all():
         raise ValueError(f"cox: {len(x)} rows of features for {len(t)} users, and no missing value")
     if e.sum() <= x.shape[1]:
-        raise TooLittleError(f"a Cox model of {x.shape[1]} features needs more events than that, has {int(e.sum())}")
+        raise TooLittleError(
+            say(
+                zh="Cox 模型有 {features} 个特征，流失人数要多于特征数，现有 {events} 人",
+                en="a Cox model of {features} features needs more events than that, has {events}",
+                features=x.shape[1],
+                events=int(e.sum()),
+            )
+        )
     flat = np.flatnonzero(x.std(axis=0) == 0)
     if len(flat):
-        raise TooLittleError(f"cox: {features.columns[flat[0]]!r} does not vary")
+        raise TooLittleError(
+            say(
+                zh="特征「{name}」在所有用户上都一样，Cox 模型无法使用",
+                en="the feature “{name}” does not vary: a Cox model cannot use it",
+                name=str(features.columns[flat[0]]),
+            )
+        )
     fit = PHReg(t, x, status=e.astype(int), ties="efron").fit(disp=0)
     half = special.ndtri((1 + level) / 2) * fit.bse
     table = pd.DataFrame({"feature": features.columns.astype(str), "coefficient": fit.params})

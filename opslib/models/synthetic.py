@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import optimize
 
 from opslib.errors import TooLittleError, near
+from opslib.text import say
 
 _HARD = 1e4  # how much a weight sum other than 1 costs, against data scaled to 1
 
@@ -67,9 +68,22 @@ def synthetic_control(
     before = table.index < start
     fitted = before if fit_from is None else before & (table.index >= fit_from)
     if table.shape[1] < 3 or fitted.sum() < 2 or before.all():
-        raise TooLittleError("synthetic control: needs two donors, two periods before the start and one after")
+        raise TooLittleError(
+            say(
+                zh="合成对照至少要 2 个对照对象、活动前 2 期和活动后 1 期；现有 {donors} 个对照对象、活动前 {before} 期",
+                en="a synthetic control needs two donors, two periods before the start and one after; has {donors} donors and {before} periods before",
+                donors=table.shape[1] - 1,
+                before=int(fitted.sum()),
+            )
+        )
     if treated not in table:
-        raise TooLittleError(f"synthetic control: {treated!r} has periods without an outcome")
+        raise TooLittleError(
+            say(
+                zh="合成对照的目标「{name}」有缺数据的时期",
+                en="the unit “{name}” of the synthetic control has periods without an outcome",
+                name=str(treated),
+            )
+        )
     found = _mix(table, treated, fitted, before, predictors)
     others = [d for d in table.columns if d != treated] if placebos else []
     rows = [_placebo(_mix(table[others], d, fitted, before, predictors), d) for d in others if len(others) > 2]
@@ -122,7 +136,12 @@ def _predictor_weighted(
     used = predictors[[treated, *donors]]
     spread = used.std(axis=1, ddof=1)
     if used.isna().any(axis=None) or not (spread > 0).all():
-        raise TooLittleError("synthetic control: a predictor is missing for a unit, or the same for all")
+        raise TooLittleError(
+            say(
+                zh="合成对照的预测变量有缺失，或在所有对象上都一样",
+                en="a predictor of the synthetic control is missing for a unit, or the same for all",
+            )
+        )
     scaled = used.div(spread, axis=0)
     own, theirs = scaled[treated].to_numpy(), scaled[donors].to_numpy()
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,15 @@ def t_learner(
     y, t, _ = _checked(y, treatment, np.zeros(np.size(y)))
     binary = set(np.unique(y)) <= {0.0, 1.0}
     if min((t == 1).sum(), (t == 0).sum()) < folds or any(np.ptp(y[t == g]) == 0 for g in (0, 1)):
-        raise TooLittleError(f"uplift: each group needs {folds} users and both responses")
+        raise TooLittleError(
+            say(
+                zh="增益模型要求每组至少 {least} 名用户，且有人响应、也有人未响应；现有实验组 {treated} 名、对照组 {control} 名",
+                en="an uplift model needs {least} users and both responses in each group; has {treated} treated and {control} in control",
+                least=folds,
+                treated=int((t == 1).sum()),
+                control=int((t == 0).sum()),
+            )
+        )
     if model is None:
         kind = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
         model = kind(max_iter=100, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=50, random_state=seed)
@@ -132,7 +141,14 @@ def _checked(y: ArrayLike, treatment: ArrayLike, score: ArrayLike) -> tuple[np.n
     if not y.shape == t.shape == s.shape or not np.isin(t, (0, 1)).all():
         raise ValueError("uplift: needs one response, one treatment (0 or 1) and one score per user")
     if not 0 < t.sum() < t.size:
-        raise TooLittleError("uplift: needs treated and control users")
+        raise TooLittleError(
+            say(
+                zh="增益模型要求实验组和对照组都有用户；{n:,} 名用户中 {treated:,} 名在实验组",
+                en="an uplift model needs treated and control users; {treated:,} of {n:,} are treated",
+                treated=int(t.sum()),
+                n=t.size,
+            )
+        )
     return y, t, s
 
 
