@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
-from opslib import contract
+from opslib import contract, text
 
 # Every example of a metric compiles and runs a query: 25 a test keep the whole run short; OPSLIB_EXAMPLES=500 digs deeper.
 settings.register_profile(
@@ -27,6 +27,12 @@ settings.load_profile("opslib")
 def con():
     """One in-memory DuckDB."""
     return ibis.duckdb.connect()
+
+
+@pytest.fixture(autouse=True)
+def readers_language():
+    """Every test begins in Chinese, whichever ran before it: the command line sets English for its whole process."""
+    text.use("zh", "CNY")
 
 
 @pytest.fixture(scope="module")

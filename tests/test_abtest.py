@@ -258,7 +258,7 @@ def test_the_newest_experiment_is_read_and_a_wrong_id_is_named():
                          "ends_at": pd.NaT, "ends_day": pd.NaT})  # fmt: skip
     assert abtest.chosen(rows, "", "", observed=dt.date(2026, 3, 1)).id == "new"
     assert abtest.chosen(rows, "old", "click", observed=dt.date(2026, 3, 1)).metric == "click"
-    with pytest.raises(UsageError, match="did you mean 'new'"):
+    with pytest.raises(UsageError, match="没有编号为「nev」的实验；是不是「new」"):
         abtest.chosen(rows, "nev", "", observed=dt.date(2026, 3, 1))
     with pytest.raises(TooLittleError):
         abtest.chosen(rows.iloc[:0], "", "", observed=dt.date(2026, 3, 1))

@@ -83,7 +83,7 @@ def test_a_rule_is_its_definition_and_gives_away_every_conversion_once(table, mo
 def test_removal_effects_are_those_of_the_dense_chain_at_any_order(table, order):
     paths, won, lost = zip(*table, strict=True)
     if not sum(won):
-        with pytest.raises(TooLittleError, match="no journey"):
+        with pytest.raises(TooLittleError, match="没有一条带触点的路径"):
             markov(paths, won, lost, order=order)
         return
     got = markov(paths, won, lost, order=order)

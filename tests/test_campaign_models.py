@@ -70,7 +70,7 @@ class TestDid:
         assert (parallel[parallel.post].low > 0).all()
 
     def test_one_unit_per_group_is_too_little(self):
-        with pytest.raises(TooLittleError, match="two units per group"):
+        with pytest.raises(TooLittleError, match="每组至少 2 个对象"):
             did.did(panel(0, units=2))
 
     def test_staggered_starts_are_read_against_untreated_units_only(self):
@@ -92,7 +92,7 @@ class TestDid:
 
     def test_nobody_untreated_is_too_little(self):
         table = panel(0).assign(first_treated=6)
-        with pytest.raises(TooLittleError, match="not treated"):
+        with pytest.raises(TooLittleError, match="尚未上线的对象"):
             did.staggered_did(table)
 
 
@@ -138,9 +138,9 @@ class TestSynthetic:
         table = self.outcomes()
         with pytest.raises(ValueError, match="no unit 'xx'"):
             synthetic.synthetic_control(table, "xx", 30)
-        with pytest.raises(TooLittleError, match="two donors"):
+        with pytest.raises(TooLittleError, match="2 个对照对象"):
             synthetic.synthetic_control(table[["x", "u1"]], "x", 30)
-        with pytest.raises(TooLittleError, match="one after"):
+        with pytest.raises(TooLittleError, match="活动后 1 期"):
             synthetic.synthetic_control(table, "x", 99)
 
 
@@ -199,11 +199,11 @@ class TestPrePost:
 
     def test_too_few_periods_and_holes_are_refused(self):
         y, x = self.series(0)
-        with pytest.raises(TooLittleError, match="periods before"):
+        with pytest.raises(TooLittleError, match="期、活动后至少 1 期"):
             prepost.counterfactual(y[-24:], x[-24:], 20)
-        with pytest.raises(TooLittleError, match="no value"):
+        with pytest.raises(TooLittleError, match="有一期没有数值"):
             prepost.counterfactual(np.where(np.arange(110) == 3, np.nan, y), x, 20)
-        with pytest.raises(TooLittleError, match="does not vary"):
+        with pytest.raises(TooLittleError, match="没有任何变化"):
             prepost.counterfactual(np.ones(110), x, 20)
 
 
@@ -230,7 +230,7 @@ class TestMoney:
 
     @pytest.mark.parametrize("cost", [0, np.nan])
     def test_without_spend_there_is_no_return(self, cost):
-        with pytest.raises(TooLittleError, match="cost"):
+        with pytest.raises(TooLittleError, match="成本"):
             campaign.roi(1000, cost)
 
     def test_a_plan_gives_the_chance_of_its_goal(self):
@@ -257,7 +257,7 @@ class TestMoney:
     def test_wrong_plans_are_refused(self):
         with pytest.raises(ValueError, match="cannot have the spread"):
             campaign.Spread(0.5, 0.6, "rate").draw(np.random.default_rng(0), 3)
-        with pytest.raises(TooLittleError, match="two of the kind"):
+        with pytest.raises(TooLittleError, match="2 次同类的往期活动"):
             campaign.spread_of(pd.Series([0.2, None]))
 
     def test_one_more_past_campaign_narrows_the_spread(self):
@@ -300,7 +300,7 @@ class TestUplift:
         assert one.uplift[-1] == pytest.approx((y[t == 1].mean() - y[t == 0].mean()) * t.size)
 
     def test_one_group_only_is_too_little(self):
-        with pytest.raises(TooLittleError, match="treated and control"):
+        with pytest.raises(TooLittleError, match="实验组和对照组都有用户"):
             uplift.uplift_curve([1, 0], [1, 1], [0.2, 0.1])
         with pytest.raises(ValueError, match="0 or 1"):
             uplift.uplift_curve([1, 0], [1, 2], [0.2, 0.1])
@@ -410,7 +410,7 @@ class TestAbuse:
         assert got.reasons.str.contains("reward_only").all()
 
     def test_without_behaviour_nobody_is_judged(self):
-        with pytest.raises(TooLittleError, match="not connections alone"):
+        with pytest.raises(TooLittleError, match="只凭账号之间的关联不够"):
             abuse.abuse_scores(self.ring(), later=None)
         with pytest.raises(ValueError, match="no column"):
             abuse.abuse_scores(self.ring().drop(columns="ip"))
@@ -448,5 +448,5 @@ class TestReferral:
         assert got.loc[0, "low"] <= 1 <= got.loc[0, "high"]
 
     def test_one_user_has_no_k(self):
-        with pytest.raises(TooLittleError, match="full cycle"):
+        with pytest.raises(TooLittleError, match="走完一个邀请周期"):
             referral.k_factor(pd.Series([3]))

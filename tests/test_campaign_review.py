@@ -130,7 +130,7 @@ def test_a_campaign_in_progress_has_progress_and_no_verdict():
 
 def test_an_unknown_campaign_is_named_and_overlaps_are_found():
     rows = pd.DataFrame([campaign(), campaign("d", 5), campaign("e", 40)])
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="没有编号为「"):
         retrospective.chosen(rows, "x", observed=dt.date(2026, 3, 1))
     this = retrospective.chosen(rows, "c", observed=dt.date(2026, 3, 1))
     assert retrospective.overlapping(rows, this) == ["d"]

@@ -95,7 +95,7 @@ class TestBgNbd:
         assert below > at > above
 
     def test_nobody_who_came_back_is_too_little(self):
-        with pytest.raises(TooLittleError, match="none of 3 customers"):
+        with pytest.raises(TooLittleError, match="3 名买家中没有人复购"):
             fit_bgnbd([0, 0, 0], [0, 0, 0], [10, 20, 30])
 
     @pytest.mark.parametrize("row", [(1, 0, 5), (0, 2, 5), (1, 6, 5), (-1, 1, 5)])
@@ -177,7 +177,7 @@ class TestSpend:
         assert (np.diff(guess) > 0).all() and guess[-1] < 100
 
     def test_equal_spenders_cannot_be_fitted(self):
-        with pytest.raises(TooLittleError, match="different values"):
+        with pytest.raises(TooLittleError, match="金额有差异"):
             fit_gamma_gamma([1, 2, 0], [5.0, 5.0, np.nan])
 
 
@@ -229,7 +229,7 @@ class TestSubscriptions:
 
     @pytest.mark.parametrize("survivors", [[100, 100, 100], [100, 50], [100, 0, 0]])
     def test_what_cannot_be_told_apart_is_too_little(self, survivors):
-        with pytest.raises(TooLittleError, match="second renewal"):
+        with pytest.raises(TooLittleError, match="第二次续订"):
             fit_sbg(survivors)
 
     def test_rising_survivors_are_refused(self):
@@ -278,7 +278,7 @@ class TestCohorts:
         assert np.mean([r.low <= 3 <= r.high for r in ranges]) == pytest.approx(0.95, abs=0.012)
 
     def test_a_free_channel_has_no_ratio_and_a_vague_cost_no_interval(self):
-        with pytest.raises(TooLittleError, match="cost 0"):
+        with pytest.raises(TooLittleError, match="现在成本为 0"):
             ltv.value_to_cost(30, 3, 0)
         assert ltv.value_to_cost(30, 3, 10, 8).high is None
 

@@ -83,7 +83,7 @@ def test_a_folder_s_tables_have_the_contract_s_types(folder):
 
 
 def test_a_folder_without_a_warehouse_says_how_to_make_one(tmp_path):
-    with pytest.raises(ContractError, match="holds no warehouse; load data first: opslib load events FILE"):
+    with pytest.raises(ContractError, match="里没有数据仓库；请先载入数据：opslib load events 文件"):
         engine.connect(tmp_path)
 
 
@@ -127,9 +127,9 @@ def test_a_period_has_days_in_common_with_the_data_or_is_refused(folder):
         ),
     ):
         tables.within("2026-03-01", "2026-03-31")
-    with pytest.raises(UsageError, match="ends on 2026-01-01, before it begins on 2026-01-31"):
+    with pytest.raises(UsageError, match="到 2026-01-01 结束，早于开始的 2026-01-31；请对调"):
         tables.within("2026-01-31", "2026-01-01")
-    with pytest.raises(UsageError, match="end must be a day such as 2026-01-31, got '2026-02-30'"):
+    with pytest.raises(UsageError, match="end 要写成 2026-01-31 这样的日期，现在是「2026-02-30」"):
         tables.within("2026-01-01", "2026-02-30")
 
 
@@ -161,7 +161,7 @@ def test_another_engine_s_tables_are_completed(elsewhere):
 
 def test_another_engine_s_table_that_lacks_a_key_is_refused(elsewhere):
     url = elsewhere(EVENTS + "ALTER TABLE events RENAME user_id TO userid")
-    with pytest.raises(ContractError, match="the table events lacks the column 'user_id'; did you mean 'userid'"):
+    with pytest.raises(ContractError, match="数据表 events 缺少列「user_id」；是不是「userid」"):
         _ = engine.connect(url).events
 
 
@@ -190,7 +190,7 @@ def test_a_password_comes_from_the_environment(monkeypatch):
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch):
     monkeypatch.delenv("PGPASSWORD", raising=False)
-    with pytest.raises(UsageError, match="the environment variable PGPASSWORD is not set"):
+    with pytest.raises(UsageError, match="没有设置环境变量 PGPASSWORD；"):
         engine.connect("postgres://reader:${PGPASSWORD}@host/db")
 
 
@@ -206,7 +206,7 @@ def test_no_message_holds_a_secret(monkeypatch, url):
     with pytest.raises(OpsError) as error:
         engine.connect(url)
     assert "s3cr" not in str(error.value) and error.value.__suppress_context__
-    assert str(error.value).startswith(f"cannot connect to {url.split(':')[0]}://host/db (RuntimeError); check")
+    assert str(error.value).startswith(f"连不上 {url.split(':')[0]}://host/db（RuntimeError）；请检查")
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ class TestAdjustment:
         assert users.error2 > 3 * naive
 
     def test_an_arm_of_one_user_is_refused(self):
-        with pytest.raises(TooLittleError, match="2 users"):
+        with pytest.raises(TooLittleError, match="2 名用户"):
             moments.arm(y=[1.0])
 
 
@@ -179,7 +179,7 @@ class TestSampleRatio:
         assert experiment.sample_ratio([200, 103, 97], [2, 1, 1]).ok
 
     def test_nobody_exposed_is_too_little(self):
-        with pytest.raises(TooLittleError, match="nobody"):
+        with pytest.raises(TooLittleError, match="没有用户进入实验"):
             experiment.sample_ratio([0, 0])
 
     @pytest.mark.parametrize("weights", [[1, 0], [1], [1, -1]])
@@ -291,7 +291,7 @@ class TestPower:
         assert np.isinf(power.size_means(0.0))
 
     def test_three_users_show_nothing(self):
-        with pytest.raises(TooLittleError, match="show no change"):
+        with pytest.raises(TooLittleError, match="每组 3 人太少"):
             power.detectable_proportion(3, 0.1)
 
 
@@ -346,7 +346,7 @@ class TestReadout:
         assert steady.p == pytest.approx(1)
 
     def test_two_days_show_no_trend(self):
-        with pytest.raises(TooLittleError, match="3 days"):
+        with pytest.raises(TooLittleError, match="3 天有效果及其误差"):
             readout.novelty([0, 1, 2], [0.1, 0.2, np.nan], [0.1, 0.1, 0.1])
 
     def test_steps_are_over_all_exposed(self):

@@ -223,6 +223,9 @@ def test_both_languages_of_a_sentence_take_the_same_values():
                     zh, en = str(words["zh"].value), str(words["en"].value)
                     names = [set(re.findall(r"\{(\w+)", text)) for text in (zh, en)]
                     assert names[0] == names[1], f"{path.name}:{node.lineno}: {names}"
+                    assert None in words or names[0] <= set(words), (
+                        f"{path.name}:{node.lineno}: {names[0] - set(words)}"
+                    )
                     assert not re.search(r"[\u4e00-\u9fff][,;:?!()]", zh), (
                         f"{path.name}:{node.lineno}: half-width punctuation in {zh!r}"
                     )

@@ -344,5 +344,5 @@ def test_a_wrong_call_is_told_the_argument_the_value_and_the_range(metric, how, 
 
 
 def test_a_filter_on_an_unknown_column_names_the_near_miss():
-    with pytest.raises(UsageError, match="did you mean 'platform'"):
+    with pytest.raises(UsageError, match="「plattform」不存在；是不是「platform」"):
         active_users(events([("ann", 0)]), event={"event": "open", "where": {"plattform": "ios"}})

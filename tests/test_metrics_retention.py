@@ -400,12 +400,12 @@ def test_the_roll_up_cannot_answer_for_hours_or_moments():
 
 def test_the_roll_up_has_no_properties_to_filter_on():
     daily = rolled_up([Event("ann", "open", at(0), day(0), "")])
-    with pytest.raises(UsageError, match=r"'props\.plan' needs a table with the tracker's properties"):
+    with pytest.raises(UsageError, match=r"「props\.plan」要用带埋点属性的数据表"):
         retention(daily, start={"event": "open", "where": {"props.plan": "pro"}})
 
 
 def test_an_unknown_breakdown_names_the_near_miss():
-    with pytest.raises(UsageError, match="did you mean 'channel'"):
+    with pytest.raises(UsageError, match="「chanel」不存在；是不是「channel」"):
         retention(visits([("ann", 0)]), breakdown="chanel")
 
 

@@ -55,7 +55,7 @@ def test_esd_rarely_finds_an_outlier_in_a_normal_sample():
 
 
 def test_esd_says_what_it_needs():
-    with pytest.raises(TooLittleError, match="needs 12 values, has 3"):
+    with pytest.raises(TooLittleError, match="12 个数值，现有 3 个"):
         generalized_esd([1, 2, 3], 10)
     with pytest.raises(ValueError, match="most"):
         generalized_esd([1, 2, 3], 0)
@@ -156,8 +156,8 @@ def test_counts_near_zero_do_not_alarm():
 @pytest.mark.parametrize(
     ("values", "error", "says"),
     [
-        (daily(days=20), TooLittleError, "21 days with a value, has 20"),
-        (pd.Series([np.nan] * 40), TooLittleError, "has 0"),
+        (daily(days=20), TooLittleError, "21 天有数据，现有 20 天"),
+        (pd.Series([np.nan] * 40), TooLittleError, "现有 0 天"),
         (pd.Series([1.0, 2.0], index=[dt.date(2026, 1, 1)] * 2), ValueError, "twice"),
     ],
 )
@@ -284,7 +284,7 @@ def test_missing_days_do_not_move_the_date():
     values = stepped(20)
     values.iloc[[10, 11, 61]] = np.nan
     assert change_point(values).day == values.index[60]
-    with pytest.raises(TooLittleError, match="needs 22 days"):
+    with pytest.raises(TooLittleError, match="22 天，现有 18 天"):
         change_point(values[:20])
 
 

@@ -82,9 +82,9 @@ def test_survival_says_what_is_missing():
         kaplan_meier([], [])
     with pytest.raises(ValueError):
         kaplan_meier([1, 2], [1, 2])
-    with pytest.raises(TooLittleError, match="more events"):
+    with pytest.raises(TooLittleError, match="1 个特征，流失人数要多于特征数，现有 1 人"):
         cox(pd.DataFrame({"x": [1.0, 2.0]}), [1, 2], [0, 1])
-    with pytest.raises(TooLittleError, match="'x' does not vary"):
+    with pytest.raises(TooLittleError, match="特征「x」在所有用户上都一样"):
         cox(pd.DataFrame({"x": [1.0] * 9}), range(1, 10), [1] * 9)
 
 
@@ -95,7 +95,7 @@ scores = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), min_size=2, 
 def test_quality_agrees_with_scikit_learn(rows):
     y, p = np.array([r[0] for r in rows]), np.array([r[1] / 20 for r in rows])
     if y.min() == y.max():
-        with pytest.raises(TooLittleError, match="alike"):
+        with pytest.raises(TooLittleError, match=f"{len(y)} 名用户的结果全部相同"):
             quality(y, p)
         return
     found = quality(y, p)
@@ -160,10 +160,10 @@ def test_a_shift_between_periods_shows_in_the_quality():
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (lambda x, y: (x, y * 0), TooLittleError, "0 of 6000 left"),
+        (lambda x, y: (x, y * 0), TooLittleError, "各满 30 人；6,000 人中流失 0 人"),
         (lambda x, y: (x[:5], y), ValueError, "outcomes"),
         (lambda x, y: (x, y, x.drop(columns="noise"), y), ValueError, "no feature 'noise'"),
-        (lambda x, y: (x, y, x, y * 0), TooLittleError, "alike"),
+        (lambda x, y: (x, y, x, y * 0), TooLittleError, "6,000 名用户的结果全部相同"),
     ],
 )
 def test_a_churn_model_says_what_it_lacks(change, error, says):

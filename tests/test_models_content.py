@@ -169,7 +169,7 @@ def test_weekdays_are_allowed_for_when_there_are_three_weeks():
         weekly.half_life == pytest.approx(10, rel=0.02)
         and weekly.se < half_life(np.arange(35), seen, from_peak=False).se
     )
-    with pytest.raises(TooLittleError, match="needs 22 days"):
+    with pytest.raises(TooLittleError, match="22 天数据且有浏览，现有 10 天"):
         half_life(np.arange(10), np.ones(10), weekly=True)
 
 
@@ -241,9 +241,9 @@ def test_strata_without_one_of_the_two_tell_nothing():
     ).assign(clicks=[30, 20, 90, 1])
     row = lifted(frame, "position").iloc[0]
     assert row["diff"] == pytest.approx(0.1) and row.lift == pytest.approx(0.5) and row.used == 0.5
-    with pytest.raises(TooLittleError, match="never shown in the same"):
+    with pytest.raises(TooLittleError, match="从未出现在同一层"):
         lifted(frame[frame.position > 0], "position")
-    with pytest.raises(TooLittleError, match="no group 'editorial'"):
+    with pytest.raises(TooLittleError, match="没有可作对照的组「editorial」"):
         lifted(frame[frame.placement == "algorithm"], "position")
     with pytest.raises(ValueError):
         lifted(frame.assign(clicks=200), "position")
@@ -324,9 +324,9 @@ def test_coec_intervals_cover_and_what_is_unknown_is_left_out():
 
 
 def test_one_placement_only_says_nothing_about_looking():
-    with pytest.raises(TooLittleError, match="two positions"):
+    with pytest.raises(TooLittleError, match="2 个位置"):
         examination(["a", "b"], [0, 0], [10, 10], [1, 2])
-    with pytest.raises(TooLittleError, match="two positions"):
+    with pytest.raises(TooLittleError, match="2 个位置"):
         examination(["a", "b"], [0, 1], [10, 10], [1, 2])
     islands = examination(["a", "a", "b"], [0, 1, 5], [100, 100, 10], [20, 10, 3])
     assert islands[1] == pytest.approx(0.5) and np.isnan(islands[5])

@@ -94,9 +94,9 @@ def test_an_amount_per_user_has_an_error_only_when_its_variance_is_given():
         (([1], [0.5], [1, 2], [0.5, 0.5]), ValueError, "one length"),
         (([-1], [0.5], [1], [0.5]), ValueError, "negative"),
         (([5, 1], [0.5, np.nan], [1, 1], [0.5, 0.1]), ValueError, "no rate"),
-        (([0], [np.nan], [5], [0.5]), TooLittleError, "none before"),
-        (([5], [0.1], [0], [0.5]), TooLittleError, "none after"),
-        (([], [], [], []), TooLittleError, "none before"),
+        (([0], [np.nan], [5], [0.5]), TooLittleError, "前一期没有用户"),
+        (([5], [0.1], [0], [0.5]), TooLittleError, "后一期没有用户"),
+        (([], [], [], []), TooLittleError, "前一期没有用户"),
     ],
 )
 def test_what_cannot_be_decomposed_is_said(call, error, says):
@@ -285,7 +285,7 @@ def test_oaxaca_says_what_is_missing():
     x = np.arange(12.0).reshape(6, 2)
     with pytest.raises(ValueError, match="two groups"):
         oaxaca(np.arange(6), x, ["a"] * 6)
-    with pytest.raises(TooLittleError, match="more than 3 users"):
+    with pytest.raises(TooLittleError, match="多于 3 名用户，最小的一组只有 3 名"):
         oaxaca(np.arange(6), x, list("aaabbb"))
     with pytest.raises(ValueError, match="missing"):
         oaxaca([np.nan, *range(5)], x, list("aaabbb"))

@@ -194,7 +194,7 @@ def test_rates_of_zero_and_one_and_a_single_group_are_no_problem():
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"n0": [0, 0], "hits0": [0, 0]}, TooLittleError, "both periods"),
+        ({"n0": [0, 0], "hits0": [0, 0]}, TooLittleError, "前后两期"),
         ({"hits0": [50, 5]}, ValueError, "more users"),
         ({"n1": [np.nan, 5]}, ValueError, "negative or missing"),
         ({"channel": None}, ValueError, "no column 'channel'"),

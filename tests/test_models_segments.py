@@ -157,7 +157,7 @@ def test_a_segment_of_three_users_is_no_persona():
     rng = np.random.default_rng(2)
     x = np.vstack([rng.normal(0, 1, (900, 3)), rng.normal(30, 0.1, (3, 3))])
     assert personas(x, ks=[2]).k == 1
-    with pytest.raises(TooLittleError, match="personas need 40 users"):
+    with pytest.raises(TooLittleError, match="40 名用户才能分成 2 群，现有 10 名"):
         personas(x[:10])
 
 

@@ -38,9 +38,9 @@ def test_a_period_without_data_says_which_days_there_are():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: periods.reporting(SPAN, "weeks"), "did you mean 'week'"),
-        (lambda: periods.reporting(SPAN, "week", "31.5.2026"), "like 2026-01-31"),
-        (lambda: periods.between(SPAN, "2026-05-02", "2026-05-01"), "end on or after"),
+        (lambda: periods.reporting(SPAN, "weeks"), "现在是「weeks」；是不是「week」？"),
+        (lambda: periods.reporting(SPAN, "week", "31.5.2026"), "end 要写成 2026-01-31 这样的日期，现在是「31.5.2026」"),
+        (lambda: periods.between(SPAN, "2026-05-02", "2026-05-01"), "现在是 2026-05-02 至 2026-05-01；请改参数"),
     ],
 )
 def test_a_wrong_period_is_refused_in_words(call, words):

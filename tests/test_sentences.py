@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from opslib.errors import TooLittleError, UsageError
+from opslib.models import abtest, campaign
+from opslib.models.churn import fit_churn
 from opslib.models.scorecard import Kpi, scorecard
 from opslib.periods import Reporting
 from opslib.sentences import quality, weekly
@@ -106,3 +110,39 @@ def test_each_way_to_be_wrong_is_a_finding_with_a_next_step_for_engineering(name
         found = quality.findings(**frames(**{name: frame}))
         assert words in quality.verdict(found)
         assert [a.team for a in quality.actions(found)] == ["engineering"]
+
+
+def experiment_that_there_is_not(id: str) -> str:
+    rows = pd.DataFrame({"experiment_id": ["new", "old"], "starts_at": pd.to_datetime(["2026-02-01", "2026-01-01"])})
+    with pytest.raises(UsageError) as error:
+        abtest.chosen(rows, id, "", observed=dt.date(2026, 3, 1))
+    return str(error.value)
+
+
+def test_an_error_is_one_sentence_in_the_readers_language_near_miss_included():
+    with speaking("zh"):
+        assert experiment_that_there_is_not("nev") == "没有编号为「nev」的实验；是不是「new」？"
+        assert experiment_that_there_is_not("zzz") == "没有编号为「zzz」的实验；现有：「new」、「old」"
+    with speaking("en"):
+        assert experiment_that_there_is_not("nev") == "no experiment “nev”; did you mean “new”?"
+        assert experiment_that_there_is_not("zzz") == "no experiment “zzz”; known: “new”, “old”"
+
+
+@pytest.mark.parametrize(
+    "lang, words",
+    [
+        ("zh", "流失模型要求流失和留下的用户各满 30 人；100 人中流失 7 人"),
+        ("en", "a churn model needs 30 who left and 30 who stayed: 7 of 100 left"),
+    ],
+)
+def test_what_the_data_cannot_carry_says_how_much_it_needs_and_how_much_there_is(lang, words):
+    left, past = np.arange(100) < 7, pd.DataFrame({"visits": np.arange(100)})
+    with speaking(lang), pytest.raises(TooLittleError) as error:
+        fit_churn(left, past, left, past)
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_number_that_is_not_known_is_a_dash_in_the_error(lang):
+    with speaking(lang), pytest.raises(TooLittleError, match="–"):
+        campaign.roi(effect=float("nan"), se=1.0, cost=10.0)

@@ -69,9 +69,9 @@ def test_a_wrong_call_names_what_is_wrong(frame, names, says):
 
 
 def test_too_little_is_said_with_numbers():
-    with pytest.raises(TooLittleError, match="needs 30 of per row, has 11"):
+    with pytest.raises(TooLittleError, match="「of」至少要 30，现有 11"):
         stats.proportion(pd.DataFrame({"hits": [1], "of": [11]}), hits="hits", of="of", least=30)
-    with pytest.raises(TooLittleError, match="no rows"):
+    with pytest.raises(TooLittleError, match="现有 0 行"):
         stats.proportion(pd.DataFrame({"hits": [], "of": []}), hits="hits", of="of", least=30)
 
 
@@ -191,7 +191,7 @@ def test_effect_size_agrees_with_pingouin(x, y):
 
 
 def test_effect_size_needs_two_values_a_side():
-    with pytest.raises(TooLittleError, match="has 1 and 2"):
+    with pytest.raises(TooLittleError, match="现有 1 个和 2 个"):
         stats.effect_size([1, None], [1, 2])
 
 
@@ -222,7 +222,7 @@ def test_what_differs_comes_first_and_what_cannot_be_tested_stays_blank():
 
 
 def test_one_group_alone_is_not_compared():
-    with pytest.raises(TooLittleError, match="all 3 are in one"):
+    with pytest.raises(TooLittleError, match="3 名用户都在同一组"):
         stats.effect_sizes(pd.DataFrame({"heavy": [True] * 3, "x": [1, 2, 3]}), group="heavy")
 
 

@@ -140,9 +140,9 @@ class TestResponse:
 
     def test_a_channel_without_spend_a_short_series_and_holes_are_refused(self):
         y, spend = spending()
-        with pytest.raises(TooLittleError, match="radio had spend in fewer than five"):
+        with pytest.raises(TooLittleError, match="「radio」有花费的不足 5 期"):
             response.fit_response(y, spend.assign(radio=0.0))
-        with pytest.raises(TooLittleError, match="periods, there are 20"):
+        with pytest.raises(TooLittleError, match="现有 20 期"):
             response.fit_response(y[:20], spend[:20])
         with pytest.raises(ValueError, match="every period"):
             response.fit_response(np.where(np.arange(200) == 3, np.nan, y), spend)
@@ -222,7 +222,7 @@ class TestBootstrap:
         assert (got.low, got.high) == pytest.approx((interval.low, interval.high), rel=0.03)
 
     def test_one_user_has_no_interval(self):
-        with pytest.raises(TooLittleError, match="two users"):
+        with pytest.raises(TooLittleError, match="2 名用户"):
             bootstrap.bootstrap(np.mean, [1.0, 2.0, 3.0], users=["a", "a", "a"])
         with pytest.raises(ValueError, match="one value per row"):
             bootstrap.jackknife(np.mean, [1.0, 2.0], users=["a"])
