@@ -138,7 +138,7 @@ def test_an_error_is_one_sentence_in_the_readers_language_near_miss_included():
 def test_what_the_data_cannot_carry_says_how_much_it_needs_and_how_much_there_is(lang, words):
     left, past = np.arange(100) < 7, pd.DataFrame({"visits": np.arange(100)})
     with speaking(lang), pytest.raises(TooLittleError) as error:
-        fit_churn(left, past, left, past)
+        fit_churn(past, left, past, left)
     assert str(error.value) == words
 
 
