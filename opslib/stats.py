@@ -281,9 +281,8 @@ def effect_sizes(frame: pd.DataFrame, *, group: str, features: list[str] | None 
     if not members.any() or members.all():
         raise TooLittleError(
             say(
-                zh="比较两组要求两组都有用户，{n:,} 名用户都在同一组（{group}）",
-                en="comparing two groups of “{group}” needs users in both, all {n:,} are in one",
-                group=group,
+                zh="比较两组要求两组都有用户，{n:,} 名用户都在同一组",
+                en="comparing two groups needs users in both, all {n:,} are in one",
                 n=len(frame),
             )
         )

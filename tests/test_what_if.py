@@ -140,7 +140,7 @@ class TestResponse:
 
     def test_a_channel_without_spend_a_short_series_and_holes_are_refused(self):
         y, spend = spending()
-        with pytest.raises(TooLittleError, match="「radio」有花费的不足 5 期"):
+        with pytest.raises(TooLittleError, match="「radio」有花费的期数不足 5 期"):
             response.fit_response(y, spend.assign(radio=0.0))
         with pytest.raises(TooLittleError, match="现有 20 期"):
             response.fit_response(y[:20], spend[:20])

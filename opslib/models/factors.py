@@ -209,9 +209,8 @@ def dimension_effects(
         if size.sum() == 0:
             raise TooLittleError(
                 say(
-                    zh="变化分解要求前后两期都有用户，其中一期为 0 人（{name}）",
-                    en="a change needs users in both periods, one has none ({name} is 0)",
-                    name=n,
+                    zh="变化分解要求前后两期都有用户，其中一期为 0 人",
+                    en="a change needs users in both periods, one has none",
                 )
             )
         rates.append(np.divide(hit, size, out=np.full(len(size), np.nan), where=size > 0))

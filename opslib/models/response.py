@@ -152,7 +152,7 @@ def _checked(y: np.ndarray, spend: pd.DataFrame, controls: pd.DataFrame | None) 
     if idle:
         raise TooLittleError(
             say(
-                zh="{names}有花费的不足 5 期，请去掉后再算",
+                zh="{names}有花费的期数不足 5 期，请去掉后再算",
                 en="{names} had spend in fewer than five periods; leave it out",
                 names=names(idle),
             )
