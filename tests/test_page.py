@@ -19,6 +19,7 @@ import numpy as np
 import pages
 import pandas as pd
 import pytest
+from nbformat import v4
 
 from opslib import contract, figures, privacy, text
 from opslib.errors import UsageError
@@ -575,3 +576,12 @@ def test_a_key_table_has_groups_shared_heads_and_small_lines(full):
 def test_a_key_table_names_a_wrong_column():
     with pytest.raises(UsageError, match="did you mean 'users'"):
         key_table(pd.DataFrame({"users": [1]}), spans={"x": ["user"]})
+
+
+@pytest.mark.parametrize("lang, asked", [("zh", "活动带来了什么？"), ("en", "What did the campaign bring?")])
+def test_the_title_of_a_failed_run_is_its_question_and_not_papermills_notice(lang, asked):
+    notice = (
+        '<span style="color:red">An Exception was encountered at \'<a href="#papermill-error-cell">In [3]</a>\'.</span>'
+    )
+    cells = [v4.new_markdown_cell(notice), v4.new_markdown_cell("# 活动带来了什么？ / What did the campaign bring?")]
+    assert html.question(v4.new_notebook(cells=cells), lang) == asked

@@ -134,7 +134,8 @@ def asset(name: str) -> str:
 
 def question(notebook: Any, lang: str) -> str:
     """What the notebook asks, from its first heading: `# 问题？ / Question?`, the half in the language."""
-    first = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "").strip().splitlines()
+    texts = (c.source.strip() for c in notebook.cells if c.cell_type == "markdown")
+    first = next((t for t in texts if t.startswith("#")), "").splitlines()  # papermill puts a notice above a failed run
     halves = [h.strip() for h in first[0].lstrip("# ").split(" / ")] if first else []
     chinese = [h for h in halves if re.search("[\u4e00-\u9fff]", h)]
     wanted = chinese if lang == "zh" else [h for h in halves if h not in chinese]
