@@ -53,6 +53,7 @@ format: $(STAMP) ## put the code in its format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 new: $(STAMP) ## start a module: make new NAME=referral
+	@test -n "$(NAME)" || { echo "name it: make new NAME=referral"; exit 2; }
 	@$(BIN)/opslib new $(NAME)
 
 shots: $(STAMP) ## pictures of every page, desktop and phone, light and dark → outputs/shots

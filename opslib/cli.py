@@ -46,11 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--strict", action="store_true", help="end with exit code 3 when any row is put aside")
     load.set_defaults(run=_load)
 
-    check = commands.add_parser("check", help="hold a warehouse against the contract")
+    check = commands.add_parser("check", help="hold a warehouse against the contract", description=_check.__doc__)
     check.add_argument("--source", default="data/warehouse", help="folder or engine URL (default: %(default)s)")
     check.set_defaults(run=_check)
 
-    run = commands.add_parser("run", help="run reports")
+    run = commands.add_parser("run", help="run reports", description=_run.__doc__)
     run.add_argument("modules", nargs="*", metavar="MODULE", help="names of notebooks")
     run.add_argument("--all", action="store_true", help="every notebook")
     run.add_argument(
@@ -61,10 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
 
     sample = commands.add_parser("sample", help="make a believable product's data, with known truths in it")
-    sample.add_argument("folder", type=Path, nargs="?", default=Path("data/sample/raw"))
-    sample.add_argument("--users", type=int, default=20_000)
-    sample.add_argument("--weeks", type=int, default=26)
-    sample.add_argument("--seed", type=int, default=7)
+    sample.add_argument(
+        "folder", type=Path, nargs="?", default=Path("data/sample-raw"), help="for the raw files (default: %(default)s)"
+    )
+    sample.add_argument("--users", type=int, default=20_000, help="default: %(default)s; 2000000 for benchmarks")
+    sample.add_argument("--weeks", type=int, default=26, help="default: %(default)s")
+    sample.add_argument("--seed", type=int, default=7, help="the same seed gives the same bytes (default: %(default)s)")
     sample.add_argument("--end", default="2026-06-28", help="last local day, a Sunday (default: %(default)s)")
     sample.add_argument("--source", help="also load it into this warehouse")
     sample.set_defaults(run=_sample)
@@ -73,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument("--lang", default="zh", choices=("zh", "en"))
     index.set_defaults(run=_index)
 
-    new = commands.add_parser("new", help="start a notebook from the template")
-    new.add_argument("name")
+    new = commands.add_parser("new", help="start a notebook from the template", description=_new.__doc__)
+    new.add_argument("name", help="lower-case letters, digits and _: referral")
     new.set_defaults(run=_new)
     return parser
 
@@ -110,6 +112,7 @@ def _load(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    """Say every way in which the tables depart from the contract, with counts and examples; exit code 3 if any does."""
     from opslib import contract, engine
 
     tables = engine.connect(args.source)
@@ -122,11 +125,14 @@ def _check(args: argparse.Namespace) -> int:
     for problem in problems:
         print(problem.sentence())
     held = [name for name in contract.TABLES if tables.has(name)]
-    print(f"{len(held)} tables checked ({', '.join(held)}): {len(problems)} problems")
+    aside = {name: sum(p.rows for p in parts) for name, parts in tables.manifest.quarantine.items() if parts}
+    rows = "".join(f"; {n:,} rows of {name} are put aside in _quarantine/{name}" for name, n in aside.items() if n)
+    print(f"{len(held)} tables checked ({', '.join(held)}): {len(problems)} problems{rows}")
     return 3 if problems else 0
 
 
 def _run(args: argparse.Namespace) -> int:
+    """Run notebooks on a warehouse and rebuild the index: opslib run weekly_report -p source=data/mine -p lang=en."""
     from opslib import params, project, yamlfile
     from opslib.report import index
     from opslib.runner import batch, plan
@@ -177,6 +183,7 @@ def _index(args: argparse.Namespace) -> int:
 
 
 def _new(args: argparse.Namespace) -> int:
+    """Copy the template to notebooks/NAME.ipynb and start params/NAME.yml."""
     from opslib import project
     from opslib.runner import template
 

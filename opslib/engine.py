@@ -80,10 +80,11 @@ class Tables:
         if gone:
             raise TooLittleError(
                 say(
-                    zh="缺少数据表 {names}，请先运行 opslib load {first} 文件",
-                    en="needs the table {names}; run opslib load {first} FILE first",
+                    zh="缺少数据表 {names}，请先运行 opslib load {first} 文件 --source {source}",
+                    en="needs the table {names}; run opslib load {first} FILE --source {source} first",
                     names=", ".join(gone),
                     first=gone[0],
+                    source=credentials.hidden(self.source),
                 )
             )
 

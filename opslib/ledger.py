@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from opslib import contract
+from opslib import contract, privacy, reasons
 from opslib.engine import Tables, check
 from opslib.text import say
 from opslib.warehouse import VALUE_OF_A_REASON
@@ -67,7 +67,8 @@ def loads(tables: Tables, *, last: int = 50) -> pd.DataFrame:
 
 
 def quarantine(tables: Tables) -> pd.DataFrame:
-    """One row a table, file and kind of reason: table, source, reason (an example), line (of the example), rows."""
+    """One row a table, file and kind of reason: table, source, reason (an example, its value masked unless the
+    project's privacy says otherwise), line (of the example), rows."""
     columns = ["table", "source", "reason", "line", "rows"]
     found = []
     for name, parts in tables.manifest.quarantine.items():
@@ -75,9 +76,13 @@ def quarantine(tables: Tables) -> pd.DataFrame:
             paths = [str(Path(tables.source) / part.path) for part in parts]
             aside = tables.con.read_parquet(paths, table_name=f"quarantine_{name}")
             kind = aside.reason.re_replace(VALUE_OF_A_REASON, "")
+            shown = (
+                kind if privacy.settings().mask_users else aside.reason
+            )  # a value may be an id or a telephone number
             groups = aside.group_by("source", kind=kind).agg(
-                rows=aside.count(), reason=aside.reason.argmin(aside.line), line=aside.line.min()
+                rows=aside.count(), reason=shown.argmin(aside.line), line=aside.line.min()
             )
             found.append(groups.to_pandas().assign(table=name)[columns])
     frame = pd.concat(found) if found else pd.DataFrame(columns=columns)
+    frame["reason"] = [reasons.said(reason) for reason in frame["reason"]]
     return frame.sort_values("rows", ascending=False, ignore_index=True)

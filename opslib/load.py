@@ -61,7 +61,7 @@ class LoadReport:
             shown = [
                 f"{reason} ({count:,})" if count > 1 else reason for reason, count in list(self.reasons.items())[:3]
             ]
-            more = f"; and {len(self.reasons) - 3} more reasons" if len(self.reasons) > 3 else ""
+            more = f"; and {len(self.reasons) - 3} more kinds of reason" if len(self.reasons) > 3 else ""
             text += f". Put aside: {'; '.join(shown)}{more}"
             text += f". The rows are in _quarantine/{self.table}; mend the file and load it again"
         return ". ".join([text, *self.notes])
@@ -124,7 +124,9 @@ def load(
         report.notes = [note] if note else []
         if paths:
             raws = _open(con, paths, staging, format, parsed, bar.tick)
-            _load(store, spec, raws, Typed(con, spec, parsed, _extras(manifest, spec), moment, staging), report, bar)
+            typed = Typed(con, spec, parsed, _extras(manifest, spec), moment, staging)
+            _load(store, spec, raws, typed, report, bar)
+            report.notes += typed.notes
         if parsed.note and parsed.note not in manifest.notes:
             manifest.notes.append(parsed.note)
         manifest.loads.append(asdict(report))

@@ -242,6 +242,7 @@ def _counted(zh: str, en: str) -> Callable[[float], str]:
 
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "number": number,
+    "count": lambda v: f"{v:,.0f}".replace("-", "−"),
     "percent": percent,
     "points": points,
     "money": money,

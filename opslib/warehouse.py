@@ -194,6 +194,8 @@ def _lock(root: Path) -> Iterator[None]:
 def _settle(manifest: Manifest, root: Path, tz: str | None, currency: str | None) -> None:
     if tz is not None:
         zone(tz)
+    if currency is not None and not re.fullmatch("[A-Z]{3}", currency):
+        raise UsageError(f"no currency {currency!r}", "three capital letters as in ISO 4217: CNY, USD, EUR")
     for name, asked in (("tz", tz), ("currency", currency)):
         have = getattr(manifest, name)
         if asked is None or asked == have:

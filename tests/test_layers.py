@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # A module imports only from lower floors, or from its own group.
 FLOORS = [
     {"errors", "text", "yamlfile", "project", "credentials"},
-    {"contract", "periods", "arrays", "columns"},
+    {"contract", "periods", "arrays", "columns", "reasons"},
     {"warehouse", "privacy", "progress", "check"},
     {"metrics", "stats", "models", "engine", "sample"},
     {"figures", "load", "importers", "settle", "store", "identity", "packs", "ledger"},

@@ -102,6 +102,44 @@ def test_a_moment_with_a_zone_needs_no_word(tmp_path):
     assert one(tmp_path, PLAIN | {"ts": moment}, {}, suffix=".parquet")["ts"] == dt.datetime(2026, 1, 5, 10)
 
 
+def test_a_renamed_time_without_a_zone_is_read_as_utc_and_the_load_says_so(tmp_path):
+    row = {"event_id": "e1", "user_id": "u1", "event": "pay", "when": "2026-01-05 10:00:00"}
+    path = write(tmp_path / "rows.csv", [row])
+    report = opslib.load("events", path, tmp_path / "w", mapping={"columns": {"ts": "when"}}, now=NOW)
+    assert "ts: times without a zone were read as UTC" in report.sentence() and "tz: Asia/Shanghai" in report.sentence()
+    for mapping in (
+        {"ts": {"column": "when", "tz": "Asia/Shanghai"}},
+        {"ts": {"column": "when", "format": "%Y-%m-%d %H:%M:%S%z"}},
+    ):
+        told = opslib.load("events", path, tmp_path / "w2", mapping={"columns": mapping}, now=NOW).sentence()
+        assert "read as UTC" not in told
+    assert (
+        "read as UTC"
+        not in opslib.load("events", write(tmp_path / "own.csv", [PLAIN]), tmp_path / "w3", now=NOW).sentence()
+    )
+
+
+def test_a_misspelled_column_of_the_contract_is_not_taken_for_one_of_your_own(tmp_path):
+    path = write(tmp_path / "rows.csv", [PLAIN | {"os": "ios"}])
+    with pytest.raises(UsageError, match="'platfrom' is no column of events; did you mean 'platform'"):
+        opslib.load("events", path, tmp_path / "w", mapping={"columns": {"platfrom": "os"}}, now=NOW)
+    mapping = {"columns": {"platform": "os", "platform2": "os"}}  # both: then the second is meant
+    assert opslib.load("events", path, tmp_path / "w", mapping=mapping, now=NOW).new == 1
+
+
+def test_a_spelling_of_times_that_cannot_be_is_the_mapping_s_fault(tmp_path):
+    path = write(tmp_path / "rows.csv", [PLAIN])
+    with pytest.raises(UsageError, match="format '%Q' is not understood"):
+        opslib.load(
+            "events", path, tmp_path / "w", mapping={"columns": {"ts": {"column": "ts", "format": "%Q"}}}, now=NOW
+        )
+
+
+def test_a_currency_has_three_capital_letters(tmp_path):
+    with pytest.raises(UsageError, match="no currency 'yuan'"):
+        opslib.load("events", write(tmp_path / "rows.csv", [PLAIN]), tmp_path / "w", currency="yuan", now=NOW)
+
+
 def test_a_date_may_have_a_spelling_of_its_own(tmp_path):
     row = {"day": 20260105, "channel": "seo", "kind": "free", "cost": 1.0}
     found = one(tmp_path, row, {"day": {"column": "day", "format": "%Y%m%d"}}, "spend", ".parquet")

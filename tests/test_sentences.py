@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from opslib import contract, reasons
 from opslib.errors import TooLittleError, UsageError
+from opslib.importers import rules
 from opslib.models import abtest, campaign
 from opslib.models.churn import fit_churn
 from opslib.models.scorecard import Kpi, scorecard
 from opslib.periods import Reporting
 from opslib.sentences import quality, weekly
+from opslib.settle import CONFLICT
 from opslib.text import speaking
 
 WEEKS = [dt.date(2026, 1, 5) + dt.timedelta(weeks=i) for i in range(8)]
@@ -67,12 +71,14 @@ def test_nobody_lost_gives_no_ratio_rather_than_infinity():
 
 def frames(**changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
     made = {
-        "overview": pd.DataFrame({"table": ["events"], "problems": [0], "problem": [""]}),
+        "overview": pd.DataFrame(
+            {"table": ["events", "daily"], "rows": [93, 40], "problems": [0, 0], "problem": ["", ""]}
+        ),
         "loads": pd.DataFrame({"read": [100], "new": [100], "late": [0]}),
         "aside": pd.DataFrame({"rows": [], "source": [], "line": [], "reason": []}),
         "daily": pd.DataFrame({"day": WEEKS, "rows": [10] * 8, "kind": [""] * 8}),
         "filled": pd.DataFrame({"column": ["ip"], "before": [1.0], "now": [1.0], "rows": [10], "went_empty": [False]}),
-        "twice": pd.DataFrame({"event": [], "rows": [], "extra": []}),
+        "twice": pd.DataFrame({"event": [], "rows": [], "extra": [], "on_minute": []}),
     }
     return made | changed
 
@@ -95,7 +101,7 @@ def test_clean_data_can_be_used_and_says_how_many_checks_passed():
         (
             "aside",
             pd.DataFrame({"rows": [7], "source": ["a.csv"], "line": [3], "reason": ["user_id is missing"]}),
-            "a.csv line 3",
+            "7 rows are in the quarantine, the commonest reason as in “a.csv” line 3: user_id is missing",
         ),
         (
             "filled",
@@ -110,6 +116,54 @@ def test_each_way_to_be_wrong_is_a_finding_with_a_next_step_for_engineering(name
         found = quality.findings(**frames(**{name: frame}))
         assert words in quality.verdict(found)
         assert [a.team for a in quality.actions(found)] == ["engineering"]
+
+
+@pytest.mark.parametrize("on_minute, level", [(80, "info"), (2, "watch")])
+def test_a_clock_that_knows_only_minutes_cannot_tell_a_repeat_from_a_second_act(on_minute, level):
+    twice = pd.DataFrame({"event": ["view"], "rows": [80], "extra": [30], "on_minute": [on_minute]})
+    with speaking("en"):
+        found = quality.findings(**frames(twice=twice))["repeats"][0]
+    assert found.level == level and found.value == 30
+
+
+def test_rows_put_aside_are_counted_against_rows_held_however_often_a_file_was_loaded():
+    aside = pd.DataFrame({"rows": [7], "source": ["a.csv"], "line": [3], "reason": ["user_id is missing"]})
+    found = quality.findings(
+        **frames(aside=aside, loads=pd.DataFrame({"read": [100] * 3, "new": [93, 0, 0], "late": 0}))
+    )
+    assert found["quarantine"][0].n == 100 and found["quarantine"][0].value == 7
+
+
+@pytest.mark.parametrize(
+    "reason, words",
+    [
+        ("user_id is missing", "缺少 user_id"),
+        ("ts is not a time, got soon; amount is below 0, got -3", "ts 不是时间，实为 soon；amount 低于 0，实为 -3"),
+        (
+            "ts is more than 24 h ahead of the clock, got 2031-01-01 00:00:00",
+            "ts 比加载时刻晚 24 小时以上，实为 2031-01-01 00:00:00",
+        ),
+        ("line is longer than 100 MB", "line is longer than 100 MB"),
+    ],
+)
+def test_the_reasons_of_the_quarantine_are_said_in_chinese(reason, words):
+    with speaking("zh"):
+        assert reasons.said(reason) == words
+    with speaking("en"):
+        assert reasons.said(reason) == reason
+
+
+def test_every_reason_of_the_rules_has_its_chinese_words():
+    """Read from the rules themselves, so that a new rule cannot be forgotten."""
+    faults = []
+    for table in contract.TABLES.values():
+        given = {c.name: rules.Given(c.name, "VARCHAR") for c in table.columns}
+        faults += rules.faults(table, given, dt.datetime(2026, 1, 1))
+    said = {text for _, sql in faults for text in re.findall(r"'([a-z_]+ [^']*?)(?:, got )?'", sql)} | {CONFLICT}
+    assert len(said) > 20
+    with speaking("zh"):
+        for reason in said:
+            assert re.search("[\u4e00-\u9fff]", reasons.said(reason)), reason
 
 
 def experiment_that_there_is_not(id: str) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 from opslib import contract
 from opslib.contract import Table
-from opslib.errors import ContractError, UsageError, near
+from opslib.errors import ContractError, UsageError, near, nearest
 from opslib.warehouse import zone
 
 _TOP = ("columns", "keep", "files", "select", "table", "note")
@@ -95,7 +95,22 @@ def _entry(entry: Any, where: str) -> dict[str, Any]:
         raise UsageError(f"{where}: unit must be s, ms or us, got {entry['unit']!r}")
     if "tz" in entry:
         zone(entry["tz"])
+    if "format" in entry:
+        _spelling(entry["format"], where)
     return dict(entry)
+
+
+def _spelling(format: str, where: str) -> None:
+    """A wrong spelling of times is the mapping's fault, not the file's."""
+    import duckdb
+
+    try:
+        duckdb.execute("SELECT try_strptime('2026-01-01', ?)", [format])
+    except duckdb.Error as error:
+        what = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"{where}: format {format!r} is not understood ({what})", "see strptime, e.g. %Y-%m-%d %H:%M:%S"
+        ) from None
 
 
 def _words(kind: Any) -> str:
@@ -139,6 +154,13 @@ def sources(mapping: Mapping, table: Table, available: dict[str, str], where: st
     if mapping.keep:
         own = _made_by_the_load(table)
         found |= {n: {"column": n} for n in available if n not in found and n not in used and n not in own}
+    for target in mapping.columns:
+        miss, _ = nearest(target, [c for c in table.names if c not in found])
+        if target not in table.names and miss:
+            raise UsageError(
+                f"{where}: {target!r} is no column of {table.name}; did you mean {miss!r}?",
+                "a column of your own needs a name less like the contract's",
+            )
     for column in table.columns:
         if column.required and column.name not in found:
             raise _missing(column.name, table, available, where)

@@ -148,6 +148,16 @@ def _timestamp(column: Column, given: Given, to_utc: ToUtc | None) -> str:
     return f"CASE WHEN regexp_matches({given.sql}, {literal(_HAS_ZONE)}) THEN {moment} ELSE {to_utc(local)} END"
 
 
+def has_no_zone(given: Given) -> bool:
+    """True where the times may stand without a zone: texts and plain timestamps, not numbers, not zoned ones."""
+    zoned = given.entry.get("format") and _zoned_format(given)
+    return (
+        "unit" not in given.entry
+        and given.base in {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "VARCHAR"}
+        and not zoned
+    )
+
+
 def local_time(given: Given) -> str | None:
     """The time as it stands, as a TIMESTAMP without a zone; None where the column holds no times."""
     if given.entry.get("format"):

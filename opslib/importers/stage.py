@@ -100,7 +100,7 @@ def reading(
     except duckdb.Error as error:
         if fixed and isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
             raise
-        what = " ".join(str(error).split())[:160]
+        what = " ".join(str(error).split("LINE 1:")[0].split())[:160]
         raise ContractError(f"{label} {failed} ({what})", hint) from None
 
 

@@ -38,6 +38,7 @@ class Typed:
         self.con, self.spec, self.mapping, self.extras = con, spec, mapping, extras
         self.now, self.staging = now, staging
         self.given: dict[str, None] = {}  # every column that any of the files brings
+        self.notes: dict[str, None] = {}  # what the person who loads should know
 
     def rows(self, raws: list[Raw]) -> str:
         """The SELECT over all files."""
@@ -80,7 +81,17 @@ class Typed:
         if target not in self.spec.names:
             return self._extra(target, given, inner)
         column = self.spec.column(target)
-        return rules.typed(column, given, self._to_utc(given, inner) if column.type == "timestamp" else None)
+        if column.type != "timestamp":
+            return rules.typed(column, given)
+        self._note_clock(target, given)
+        return rules.typed(column, given, self._to_utc(given, inner))
+
+    def _note_clock(self, target: str, given: Given) -> None:
+        """A column that a mapping renames comes from a foreign system, whose clock may be local; ours is UTC."""
+        name = given.entry.get("column", target)
+        if name != target and "tz" not in given.entry and rules.has_no_zone(given):
+            known = f"{target}: {{column: {name}, tz: Asia/Shanghai}}"
+            self.notes[f"{target}: times without a zone were read as UTC; if they are local, map {known}"] = None
 
     def _to_utc(self, given: Given, inner: str) -> rules.ToUtc | None:
         local = rules.local_time(given)

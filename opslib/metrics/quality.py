@@ -80,11 +80,16 @@ def repeats(events: ir.Table) -> ir.Table:
     event : string  event name
     rows  : int     events of that name
     extra : int     of them, rows beyond the first of their user, instant, content and placement
+    on_minute : int  rows of that name whose time is a whole minute: a clock so coarse cannot tell a repeat from a second act
 
     Definition: the contract keeps one row per event_id; these have ids of their own and are kept, but counted here.
     Error: none, a census; two true events in the same microsecond are counted too.
     Source: terms.yml, `quality.repeats`.
     """
     same = events.group_by("event", "user_id", "ts", "content_id", "placement").agg(n=_.count())
-    sums = same.group_by("event").agg(rows=_.n.sum().cast("int64"), extra=(_.n - 1).sum().cast("int64"))
+    sums = same.group_by("event").agg(
+        rows=_.n.sum().cast("int64"),
+        extra=(_.n - 1).sum().cast("int64"),
+        on_minute=ibis.ifelse(_.ts.second() == 0, _.n, 0).sum().cast("int64"),
+    )
     return sums.filter(_.extra > 0).order_by(_.extra.desc(), _.event)

@@ -191,11 +191,11 @@ def _trouble(run: dict[str, Any], partly: bool) -> str:
         else say(zh="修复后重新运行：", en="Mend it and run again: ")
     )
     rest = say(zh="下面是出错之前已得到的部分。", en="Below is what was found before it stopped.") if partly else ""
-    module = escape(run["module"])
+    again = f"opslib run {run['module']}" + (f" -p source={run['source']}" if run.get("source") else "")
     return (
         f'<section class="alert{" lack" if lacking else ""}" aria-label="{head}"><h2>{head}</h2>'
         f'<p translate="no">{escape(shown(run["error"], 600))}</p>'
-        f'<p>{rest} {hint}<code translate="no">opslib run {module}</code></p></section>'
+        f'<p>{rest} {hint}<code translate="no">{escape(again)}</code></p></section>'
     )
 
 

@@ -86,7 +86,7 @@ def section(part: dict[str, Any]) -> str:
         out.append(findings([finding(f) for f in part["findings"]]))
     if part["figure"]:
         out.append(figure(part["figure"]))
-    if part["table"]:
+    if part["table"] and (part["table"]["rows"] or not part["figure"]):
         out.append(grid.draw(part["table"], part["title"], part["id"]))
     out += [definition(term) for term in part["definitions"]]
     if part["note"]:

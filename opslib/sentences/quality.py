@@ -23,7 +23,7 @@ def findings(
     return {
         "contract": [_contract(overview)],
         "volume": [_volume(daily)],
-        "quarantine": [_quarantine(aside, int(loads["read"].sum()))],
+        "quarantine": [_quarantine(aside, int(overview.loc[overview["table"] != "daily", "rows"].sum()))],
         "loads": [_late(loads)],
         "columns": [_columns(filled)],
         "repeats": [_repeats(twice, int(daily["rows"].sum()))],
@@ -74,8 +74,9 @@ def _volume(daily: pd.DataFrame) -> Finding:
     )
 
 
-def _quarantine(aside: pd.DataFrame, read: int) -> Finding:
+def _quarantine(aside: pd.DataFrame, held: int) -> Finding:
     rows = int(aside["rows"].sum()) if len(aside) else 0
+    read = held + rows  # each row once, however often its file was loaded
     if not rows:
         words = say(
             zh="隔离区是空的：读入的 {read} 行全部可用。",
@@ -87,8 +88,8 @@ def _quarantine(aside: pd.DataFrame, read: int) -> Finding:
         )
     first = aside.iloc[0]
     words = say(
-        zh="{rows} 行在隔离区，最多的原因来自 {source} 第 {line} 行：{reason}。",
-        en="{rows} rows are in the quarantine, most of them as in {source} line {line}: {reason}.",
+        zh="{rows} 行在隔离区，最常见的原因见「{source}」第 {line} 行：{reason}。",
+        en="{rows} rows are in the quarantine, the commonest reason as in “{source}” line {line}: {reason}.",
         rows=text.number(rows),
         source=first["source"],
         line=int(first["line"]),
@@ -143,6 +144,15 @@ def _columns(filled: pd.DataFrame) -> Finding:
 def _repeats(twice: pd.DataFrame, rows: int) -> Finding:
     extra = int(twice["extra"].sum()) if len(twice) else 0
     share = extra / rows if rows else 0.0
+    if extra and twice["on_minute"].sum() >= 0.99 * twice["rows"].sum():
+        words = say(
+            zh="事件时间只精确到分钟，{extra} 行同分钟的事件无法与重复上报区分。",
+            en="Times are kept to the minute only: {extra} events of one minute cannot be told from events sent twice.",
+            extra=text.number(extra),
+        )
+        return Finding(
+            "quality.repeats", "info", words, metric="quality.repeats", value=extra, n=rows, no_interval="census"
+        )
     words = say(
         zh="{extra} 行疑似重复上报，占全部事件的 {share}。",
         en="{extra} rows look sent twice, {share} of all events.",
@@ -158,8 +168,8 @@ def verdict(found: Findings) -> str:
     every = [f for group in found.values() for f in group]
     for level in ("act", "watch"):
         grave = [f for f in every if f.level == level]
-        if grave:
-            return grave[0].text
+        if grave:  # of two of a level the one that touches the larger share of its rows
+            return max(grave, key=lambda f: (f.value or 0) / f.n if f.n else 0.0).text
     return say(
         zh="数据可以放心使用：{n} 项检查都通过。", en="The data can be used: all {n} checks passed.", n=len(every)
     )

@@ -145,9 +145,10 @@ def movement(card: pd.DataFrame) -> pd.DataFrame:
 def scorecard_note() -> str:
     """How the changes' intervals were made, in the reader's words."""
     return say(
-        zh="变化：数量与金额为相对变化，比率为百分点差；95% 区间按该指标自身历史波动放宽（最多 12 期），多指标比较用 Holm 校正。图中比率也按相对变化画出。",
+        zh="变化：数量与金额为相对变化，比率为百分点差；95% 区间按该指标自身历史波动放宽（最多 12 期）；「超出往常」的标记另按 Holm 校正多次比较，因此更严。图中比率也按相对变化画出。",
         en="Changes are relative for counts and money and percentage points for rates; 95% intervals are widened by how much the "
-        "number moved in up to 12 earlier periods, and corrected by Holm for the number of comparisons. The figure draws rates as "
+        "number moved in up to 12 earlier periods; the mark “out of the usual” is corrected by Holm for the number of comparisons and so "
+        "is stricter than one interval. The figure draws rates as "
         "relative changes too.",
     )
 
@@ -185,8 +186,8 @@ def retention(curve: pd.DataFrame, days: list[int]) -> list[Finding]:
             f"retention.day_{row['n']}",
             "info",
             say(
-                zh="第 {n} 日有 {rate} 的新用户回来。",
-                en="{rate} of new users are back on day {n}.",
+                zh="历来的新用户中，第 {n} 日回来的有 {rate}。",
+                en="Of all new users so far, {rate} are back on day {n}.",
                 n=int(row["n"]),
                 rate=text.percent(row["rate"]),
             ),
