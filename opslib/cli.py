@@ -20,12 +20,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OpsError as error:
         print(f"opslib: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("opslib: stopped", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a folder that cannot be written
+        print(f"opslib: {error.filename or ''}: {error.strerror or error}".replace(": : ", ": "), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("opslib: stopped", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -144,14 +147,16 @@ def _run(args: argparse.Namespace) -> int:
 
         raise UsageError("run: no module named", f"known: {', '.join(plan.modules(root))}; or --all")
     overrides = params.parse_overrides(args.params)
-    records = batch.run(root, names, overrides, force=args.force, say=lambda line: print(line, flush=True))
     default = root / "params" / "default.yml"
     lang = overrides.get("lang") or ((yamlfile.read(default) or {}).get("lang") if default.exists() else None) or "zh"
-    print(f"index: {index.build(root / 'outputs', lang)}")
+    try:
+        records = batch.run(root, names, overrides, force=args.force, say=lambda line: print(line, flush=True))
+    finally:  # whatever happened, the index shows what there is
+        print(f"index: {index.build(root / 'outputs', lang)}")
     if args.pdf:
         from opslib.report import pdf
 
-        for record in records:
+        for record in filter(lambda r: r["folder"], records):
             print(
                 f"{record['module']}: {pdf.write(Path(record['folder']) / 'report.html').relative_to(root)}", flush=True
             )

@@ -6,7 +6,9 @@ import re
 
 HINT = "name an environment variable instead: scheme://user:${PGPASSWORD}@host/db"
 _SECRET = re.compile(
-    r"://[^@\s:]*:(?!\$\{\w+\}@)[^@\s]+@|[?&](?:password|pwd|passwd|token|secret|api_?key)=(?!\$\{)", re.I
+    r"://[^@/\s:]*:(?!\$\{\w+\}@)[^@]+@"
+    r"|(?:^|[?&;\s])[\w.-]*(?:password|passwd|pwd|token|secret|api_?key|private_key|auth)[\w.-]*=(?!\$\{)",
+    re.I,
 )
 
 
@@ -17,4 +19,4 @@ def holds_one(text: str) -> bool:
 
 def hidden(url: str) -> str:
     """The URL without user, password and options, as it may be shown."""
-    return re.sub(r"//\S*@", "//", url).split("?")[0]
+    return re.sub(r"//.*@", "//", url).split("?")[0]

@@ -105,15 +105,35 @@ class Tables:
         parts = self.manifest.tables.get(name, []) if self.is_folder else []
         if parts:
             first, last = min(p.first_day or "" for p in parts), max(p.last_day or "" for p in parts)
-            return self._observed(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+            return self._observed(name, dt.date.fromisoformat(first), dt.date.fromisoformat(last))
         table = getattr(self, name)
         row = table.agg(first=table[day].min(), last=table[day].max()).to_pandas().iloc[0]
         if row["first"] is None or row["first"] != row["first"]:
             raise TooLittleError(say(zh="数据表 {name} 没有数据", en="the table {name} has no rows", name=name))
-        return self._observed(pd.Timestamp(row["first"]).date(), pd.Timestamp(row["last"]).date())
+        return self._observed(name, pd.Timestamp(row["first"]).date(), pd.Timestamp(row["last"]).date())
 
-    def _observed(self, first: dt.date, last: dt.date) -> tuple[dt.date, dt.date]:
-        loads = [load["at"] for load in self.manifest.loads]
+    def observed(self, name: str, until: dt.date) -> dt.date:
+        """The day up to which a table that may be silent for days has been observed; `until` where nothing speaks against it.
+
+        An export that ends before the others would count its missing days as zeros. So a silence at the end that is
+        longer than any silence before it is not taken for quiet days: the table ends with its last row.
+        """
+        day = contract.table(name).clock_day
+        if day is None or not self.has(name):
+            return until
+        column = getattr(self, name)[day]
+        held = column.name("day").as_table().distinct().to_pandas()["day"]
+        days = pd.to_datetime(held).sort_values()
+        days = days[days <= pd.Timestamp(until)]
+        if days.empty:
+            return until
+        longest = max(1, int(days.diff().dt.days.max() or 1)) if len(days) > 1 else 1
+        return until if (pd.Timestamp(until) - days.iloc[-1]).days <= longest else days.iloc[-1].date()
+
+    def _observed(self, name: str, first: dt.date, last: dt.date) -> tuple[dt.date, dt.date]:
+        own = "events" if name == "daily" else name
+        brought = [load for load in self.manifest.loads if load["new"] or load.get("updated")]
+        loads = [load["at"] for load in brought if load["table"] == own] or [load["at"] for load in self.manifest.loads]
         clock = dt.datetime.fromisoformat(max(loads)) if loads else dt.datetime.now(dt.UTC).replace(tzinfo=None)
         zone = warehouse.zone(self.manifest.tz)
         yesterday = clock.replace(tzinfo=dt.UTC).astimezone(zone).date() - dt.timedelta(days=1)
@@ -161,6 +181,21 @@ class Tables:
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
+def _record_queries() -> None:
+    """Within a run every query that a metric becomes is written beside the report, each once."""
+    folder, seen = os.environ.get("OPSLIB_RUN_DIR"), set()
+    if not folder:
+        return
+
+    def note(sql: str) -> None:
+        if sql.lstrip()[:6].upper() in ("SELECT", 'WITH "', "WITH T") and sql not in seen and Path(folder).is_dir():
+            seen.add(sql)
+            with (Path(folder) / "queries.sql").open("a", encoding="utf-8") as file:
+                file.write(sql.strip().rstrip(";") + ";\n\n")
+
+    ibis.options.verbose, ibis.options.verbose_log = True, note
+
+
 def connect(source: str | Path = "data/warehouse") -> Tables:
     """The tables of a warehouse folder or an engine's URL.
 
@@ -170,6 +205,7 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
     OpsError       if the engine cannot be reached; never shows a password.
     """
     text = str(source)
+    _record_queries()
     if "://" in text:
         return Tables(_engine(text), text, warehouse.Manifest())
     folder = resolved(text)

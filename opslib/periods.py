@@ -1,4 +1,4 @@
-"""The reporting period: the last week, month or quarter that is over, or any run of days, and the ones before it."""
+"""The reporting period: the last week or month that is over, or any run of days, and the ones before it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from opslib.errors import TooLittleError, UsageError
 from opslib.text import like, say
 
-GRAINS = ("week", "month", "quarter")
+GRAINS = ("week", "month")
 
 
 @dataclass(frozen=True)
 class Reporting:
-    """A calendar week (from Monday), month or quarter, or any run of "days"; both days included."""
+    """A calendar week (from Monday) or month, or any run of "days"; both days included."""
 
     grain: str
     start: dt.date
@@ -37,12 +37,11 @@ class Reporting:
 
     @property
     def name(self) -> str:
-        """2026-W46, 2026-11, 2026-Q4, or 2026-11-01–2026-11-14."""
+        """2026-W46, 2026-11, or 2026-11-01–2026-11-14."""
         if self.grain == "week":
             year, week, _ = self.start.isocalendar()
             return f"{year}-W{week:02d}"
-        quarter = f"{self.start:%Y}-Q{(self.start.month + 2) // 3}"
-        return {"month": f"{self.start:%Y-%m}", "quarter": quarter}.get(self.grain, f"{self.start}–{self.end}")
+        return f"{self.start:%Y-%m}" if self.grain == "month" else f"{self.start}–{self.end}"
 
     def label(self) -> str:
         """The period as a reader sees it."""
@@ -74,8 +73,8 @@ def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "")
     if grain not in GRAINS:
         raise UsageError(
             say(
-                zh="参数 grain 只能是 week（周）、month（月）或 quarter（季度），现在是「{grain}」",
-                en="grain must be week, month or quarter, got “{grain}”",
+                zh="参数 grain 只能是 week（周）或 month（月），现在是「{grain}」",
+                en="grain must be week or month, got “{grain}”",
                 grain=str(grain),
             ),
             like(grain, GRAINS),
@@ -86,7 +85,7 @@ def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "")
     if _next(start, grain) - dt.timedelta(days=1) > asked:
         start = _start(start - dt.timedelta(days=1), grain)
     found = Reporting(grain, start, _next(start, grain) - dt.timedelta(days=1))
-    if found.start > last or found.end < first or found.end > last:
+    if found.start < first or found.end > last:
         raise _no_data(found, first, last)
     return found
 
@@ -115,8 +114,8 @@ def between(span: tuple[dt.date, dt.date], start: str = "", end: str = "", *, da
     found = Reporting("days", begin, final)
     if begin > last or final < first:
         raise _no_data(found, first, last)
-    # The days after the last one observed have not been seen: they are left out, not counted as quiet.
-    return Reporting("days", begin, min(final, last))
+    # The days before the first and after the last one observed have not been seen: they are left out, not counted as quiet.
+    return Reporting("days", max(begin, first), min(final, last))
 
 
 def _day(text: str, name: str) -> dt.date:
@@ -146,10 +145,10 @@ def _no_data(found: Reporting, first: dt.date, last: dt.date) -> TooLittleError:
 def _start(day: dt.date, grain: str) -> dt.date:
     if grain == "week":
         return day - dt.timedelta(days=day.weekday())
-    return day.replace(day=1, month=day.month - (day.month - 1) % 3 if grain == "quarter" else day.month)
+    return day.replace(day=1)
 
 
 def _next(start: dt.date, grain: str) -> dt.date:
     if grain == "week":
         return start + dt.timedelta(days=7)
-    return (start + dt.timedelta(days=95 if grain == "quarter" else 32)).replace(day=1)
+    return (start + dt.timedelta(days=32)).replace(day=1)

@@ -63,7 +63,10 @@ def of_project(here: Path) -> Privacy:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, _changed: int) -> Privacy:
-    entry = (yamlfile.read(path) or {}).get("privacy") or {}
+    held = yamlfile.read(path)
+    entry = (held.get("privacy") if isinstance(held, dict) else None) or {}
+    if not isinstance(entry, dict):
+        raise UsageError(f"{path.name}: privacy must hold 'name: value' lines, got {entry!r}", "mask_users: true")
     for name in entry:
         if name not in Privacy.__dataclass_fields__:
             raise UsageError(f"{path.name}: privacy has no setting {name!r}", near(name, Privacy.__dataclass_fields__))

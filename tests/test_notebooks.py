@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -190,3 +191,58 @@ def test_a_batch_ends_without_a_word_from_its_kernels(own_project):
     command = [sys.executable, "-m", "opslib.cli", "run", "story"]
     done = subprocess.run(command, cwd=own_project, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+@pytest.mark.parametrize("home, root", [("/", "/work/x"), ("/home/ann", "/home/ann/bench"), ("/root", "/")])
+def test_a_report_carries_no_folder_of_this_machine_and_loses_nothing_else(home, root, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: Path(home))
+    kept = '"application/vnd.opslib.part+json": "iVBOR/xx/home/annex", "/"'
+    assert execute.without_paths(kept, root) == kept
+    text = execute.without_paths(f'{kept} {root}/a.ipynb "/home/ann/b.csv"', root)
+    assert text.startswith(kept)
+    if home == "/home/ann":
+        assert text.endswith('./a.ipynb "~/b.csv"')
+
+
+def test_a_batch_refuses_a_wrong_parameter_before_anything_runs(own_project, capsys, monkeypatch):
+    from opslib.cli import main
+
+    monkeypatch.chdir(own_project)
+    other = json.loads((own_project / "notebooks" / "story.ipynb").read_text(encoding="utf-8"))
+    other["metadata"]["opslib"] = {"after": "*"}
+    other["cells"][0]["source"] += '\ngrain: str = "week"  # week or month'
+    (own_project / "notebooks" / "last.ipynb").write_text(json.dumps(other), encoding="utf-8")
+    assert main(["run", "--all", "-p", "grain=[5]"]) == 2
+    assert not list((own_project / "outputs").glob("*/*/report.html"))
+    assert (own_project / "outputs" / "index.html").exists()
+
+
+def test_a_batch_leaves_the_folder_of_a_run_that_is_still_at_work(own_project):
+    from opslib.runner import batch
+
+    aside = own_project / "outputs" / ".aside"
+    alive, dead = aside / f"story-x-{os.getpid()}", aside / "story-x-999999999"
+    alive.mkdir(parents=True)
+    dead.mkdir()
+    batch.run(own_project, ["story"], {}, say=lambda line: None)
+    assert alive.exists() and not dead.exists()
+
+
+def test_a_run_that_the_runner_itself_cannot_finish_does_not_take_the_others_with_it(own_project, monkeypatch):
+    from opslib.runner import batch
+
+    def full(job):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("opslib.runner.execute.run", full)
+    said: list[str] = []
+    records = batch.run(own_project, ["story"], {}, say=said.append)
+    assert records[0]["status"] == "failed" and "No space left" in said[0]
+
+
+def test_a_run_records_its_queries_its_window_and_what_breaks_the_contract(project, warehouse):
+    record = run(project, "data_quality", source=warehouse)
+    told = json.loads((Path(record["folder"]) / "run.json").read_text(encoding="utf-8"))
+    assert len(told["data"]["window"]) == 2 and told["data"]["problems"] == []
+    assert "SELECT" in told["queries"][0] and (Path(record["folder"]) / "queries.sql").exists()
+    assert "SELECT" in (Path(record["folder"]) / "report.html").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ a week of 20,000 users would make every change of one per cent look like news.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,8 +70,19 @@ class Kpi:
         return pd.DataFrame({"value": value, "se": se, "n": n}, index=pd.Index(days, name="start"))
 
 
-def scorecard(kpis: Sequence[Kpi], at: Reporting, *, back: Sequence[int] = (1, 4), level: float = 0.95) -> pd.DataFrame:
+def scorecard(
+    kpis: Sequence[Kpi],
+    at: Reporting,
+    *,
+    back: Sequence[int] = (1, 4),
+    level: float = 0.95,
+    since: dt.date | None = None,
+) -> pd.DataFrame:
     """Each KPI in the period `at`, against the periods `back` before it.
+
+    Parameters
+    ----------
+    since : the first day observed; a period that began before it is no whole one, and nothing is compared with it
 
     Returns
     -------
@@ -88,7 +100,7 @@ def scorecard(kpis: Sequence[Kpi], at: Reporting, *, back: Sequence[int] = (1, 4
     ------
     TooLittleError  if no KPI has the period.
     """
-    held = [(kpi, kpi.values()) for kpi in kpis]
+    held = [(kpi, _whole(kpi.values(), since)) for kpi in kpis]
     rows = [_row(kpi, values, at, step, level) for kpi, values in held for step in back if at.start in values.index]
     if not rows:
         raise TooLittleError(
@@ -98,6 +110,10 @@ def scorecard(kpis: Sequence[Kpi], at: Reporting, *, back: Sequence[int] = (1, 4
     card["p_adjusted"] = card.groupby("back")["p"].transform(_holm)
     card["notable"] = card["p_adjusted"] < 1 - level
     return card
+
+
+def _whole(values: pd.DataFrame, since: dt.date | None) -> pd.DataFrame:
+    return values if since is None else values[[start >= since for start in values.index]]
 
 
 def _row(kpi: Kpi, values: pd.DataFrame, at: Reporting, step: int, level: float) -> dict[str, Any]:

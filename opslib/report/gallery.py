@@ -174,12 +174,13 @@ def _first(run: Run, lang: str, most: int = 3) -> str:
 def _thumb(run: Run, outputs: Path, room: dict[str, int]) -> str:
     try:
         data = b64encode((outputs / run["folder"] / "thumb.webp").read_bytes()).decode()
-    except OSError:
+        height = _height(outputs / run["folder"] / "thumb.webp")
+    except OSError:  # also what Pillow says of a picture that is none
         return ""
     if len(data) > room["thumbs"]:
         return ""
     room["thumbs"] -= len(data)
-    return f'<img class="thumb" alt="" width="176" height="{_height(outputs / run["folder"] / "thumb.webp")}" src="data:image/webp;base64,{data}">'
+    return f'<img class="thumb" alt="" width="176" height="{height}" src="data:image/webp;base64,{data}">'
 
 
 def _height(image: Path, width: int = 176) -> int:

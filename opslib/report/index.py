@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def build(outputs: Path, lang: str = "zh") -> Path:
     with speaking(lang):
         page = gallery.page(found, outputs, lang)
     target = outputs / "index.html"
-    aside = outputs / ".index.new"
+    aside = outputs / f".index.{os.getpid()}"  # two runs may end at once
     aside.write_text(page, encoding="utf-8")
     aside.replace(target)
     return target

@@ -20,6 +20,7 @@ def latest(
     source: str,
     *,
     lang: str,
+    data: str = "",
     outputs: str | Path = "outputs",
     levels: tuple[str, ...] = ("act", "watch", "good"),
     most: int = 10,
@@ -30,11 +31,12 @@ def latest(
     Parameters
     ----------
     source : the warehouse, as the runs' own parameter names it
+    data : the data's fingerprint; what was found on other data, last month's, is left out
     outputs : the folder of the runs
     levels, most : which levels, and how many findings in all; at most two of a module, so that one does not fill the page
     """
     found: list[tuple[int, Finding]] = []
-    for run in _newest(Path(outputs), source, lang):
+    for run in _newest(Path(outputs), source, lang, data):
         told = [f for f in run["findings"] if f["level"] in levels][:2]
         for f in told:
             stated = Finding(f"{run['module']}.{f['id']}", **{k: f[k] for k in _FIELDS})
@@ -42,10 +44,12 @@ def latest(
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])][:most]
 
 
-def proposed(source: str, *, lang: str, outputs: str | Path = "outputs", each: int = 2, most: int = 8) -> list[Action]:
+def proposed(
+    source: str, *, lang: str, data: str = "", outputs: str | Path = "outputs", each: int = 2, most: int = 8
+) -> list[Action]:
     """The next actions of the same runs, the first `each` of every one, `most` in all; a run without a record of them has none."""
     found = []
-    for run in _newest(Path(outputs), source, lang):
+    for run in _newest(Path(outputs), source, lang, data):
         try:
             items = json.loads((Path(outputs) / run["folder"] / "actions.json").read_text(encoding="utf-8"))
             found += [Action(**{k: item[k] for k in _STEP if k in item}) for item in items[:each]]
@@ -54,10 +58,11 @@ def proposed(source: str, *, lang: str, outputs: str | Path = "outputs", each: i
     return found[:most]
 
 
-def _newest(outputs: Path, source: str, lang: str) -> Iterator[dict[str, Any]]:
+def _newest(outputs: Path, source: str, lang: str, data: str) -> Iterator[dict[str, Any]]:
     seen = set()
     for run in runs(outputs):
         wanted = run["status"] == "ok" and run["source"] == source and run["lang"] == lang
+        wanted = wanted and str(run.get("fingerprint", "")).startswith(data)
         if wanted and not run["reads_others"] and subject(run) not in seen:
             seen.add(subject(run))
             yield run

@@ -8,6 +8,7 @@ is written again (aside, then moved into place) only when its links have changed
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from html import escape
@@ -17,7 +18,7 @@ from typing import Any
 from opslib.report.html import PERIODS
 from opslib.text import say, shown, speaking
 
-_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?|-?W\d{2}|-?Q[1-4])?")
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?|-?W\d{2})")  # a bare year may as well be an id
 _TIMES = re.compile(r"\d{4}-W\d{2}|\d{4}-Q[1-4]|\d{4}-\d{2}(?:-\d{2})?")
 _MEMORY = ".links.json"
 
@@ -26,7 +27,7 @@ Run = dict[str, Any]
 
 def series(run: Run) -> str:
     """What two runs share that differ in their period alone: module, source, language and all parameters that are no dates."""
-    fixed = {k: v for k, v in run["parameters"].items() if not _is_date(v)}
+    fixed = {k: v for k, v in run["parameters"].items() if k in run.get("identity", {}) or not _is_date(v)}
     return json.dumps(
         [run["module"], run["source"], run["lang"], fixed], sort_keys=True, ensure_ascii=False, default=str
     )
@@ -106,7 +107,7 @@ def link(outputs: Path, runs: Iterable[Run]) -> int:
     changed = [folder for folder, html in wanted.items() if known.get(folder, "") != html]
     written = sum(_fill(outputs / folder / "report.html", wanted[folder]) for folder in changed)
     if changed or set(known) - set(wanted):
-        aside = memory.with_suffix(".new")
+        aside = memory.with_suffix(f".{os.getpid()}")  # two runs may end at once
         aside.write_text(json.dumps(wanted, ensure_ascii=False, indent=0), encoding="utf-8")
         aside.replace(memory)
     return written
@@ -124,7 +125,7 @@ def _fill(page: Path, links: str) -> bool:
     new = old[: first + len(PERIODS[0])] + links + old[last:]
     if new == old:
         return False
-    aside = page.with_name(".report.new")
+    aside = page.with_name(f".report.{os.getpid()}")
     aside.write_text(new, encoding="utf-8")
     aside.replace(page)
     return True

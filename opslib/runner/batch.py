@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from opslib import params
 from opslib.errors import OpsError
 from opslib.runner import plan
 
@@ -30,7 +31,9 @@ def run(
     waves = plan.ordered(names, root)
     mine = {name: plan.declared(root, name, overrides, alone=len(names) == 1) for name in names}
     plan.all_known(overrides, mine, root)
-    shutil.rmtree(root / "outputs" / ".aside", ignore_errors=True)  # what a killed run left
+    for name in names:
+        params.load(plan.modules(root)[name], root / "params", mine[name])
+    _sweep(root / "outputs" / ".aside")
     records: list[dict[str, Any]] = []
     for wave in waves:
         jobs = []
@@ -48,7 +51,27 @@ def run(
     return records
 
 
+def _sweep(aside: Path) -> None:
+    """Remove what killed runs left; the folder of a run that is still at work ends with the number of its process."""
+    for folder in aside.glob("*"):
+        pid = folder.name.rpartition("-")[2]
+        if not (pid.isdigit() and _alive(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OSError):
+        return True
+    return True
+
+
 def _line(record: dict[str, Any], root: Path) -> str:
+    if not record["folder"]:
+        return f"{record['module']}: FAILED: {record['error']}"
     where = Path(record["folder"]).relative_to(root) / "report.html"
     verdict = {"ok": "done", "lacking": f"lacks data: {record['error']}", "failed": f"FAILED: {record['error']}"}[
         record["status"]
@@ -63,7 +86,10 @@ def _all(jobs: list[plan.Job]) -> Any:
     os.environ.setdefault("OPSLIB_MEMORY_MB", str(_memory() // (2 * max(workers, 1))))
     if workers <= 1:
         for job in jobs:
-            yield run_one(job)
+            try:
+                yield run_one(job)
+            except Exception as error:
+                yield _broken(job, error)
         return
     # Processes, not threads: papermill changes the working directory and the environment of the whole process.
     from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -72,11 +98,20 @@ def _all(jobs: list[plan.Job]) -> Any:
     from tqdm import tqdm
 
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(run_one, job) for job in jobs]
+        futures = {pool.submit(run_one, job): job for job in jobs}
         for future in tqdm(
             as_completed(futures), total=len(futures), desc="reports", disable=not sys.stderr.isatty(), leave=False
         ):
-            yield future.result()
+            try:
+                yield future.result()
+            except Exception as error:
+                yield _broken(futures[future], error)
+
+
+def _broken(job: plan.Job, error: Exception) -> dict[str, Any]:
+    """A run that not even the runner could finish (a full disk, a killed process): the other reports go on."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return {"module": job.module, "status": "failed", "error": words, "seconds": 0.0, "folder": ""}
 
 
 def _memory() -> int:

@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -37,9 +38,11 @@ def run(job: Job) -> dict[str, Any]:
     try:
         with speaking(job.lang):
             status, error = _execute(job, aside)
-        record = _record(job, status, error, started, time.perf_counter() - clock)
-        _no_paths(job, aside / "executed.ipynb")
+        record = _record(job, status, without_paths(error, job.root), started, time.perf_counter() - clock)
         _render(job, aside, record)
+        executed = aside / "executed.ipynb"
+        if executed.exists():
+            executed.write_text(without_paths(executed.read_text(encoding="utf-8"), job.root), encoding="utf-8")
         final = job.outputs / job.module / name
         final.parent.mkdir(parents=True, exist_ok=True)
         aside.replace(final)
@@ -135,13 +138,17 @@ def _pending(executed: Path) -> tuple[str, str]:
     return "failed", say(zh="提前停止，最后 {n} 个单元格没有运行", en="stopped before its last {n} cells", n=len(left))
 
 
-def _no_paths(job: Job, executed: Path) -> None:
-    """Take this machine's folders out of the executed notebook: a report travels."""
-    if executed.exists():
-        text = executed.read_text(encoding="utf-8")
-        for folder, name in ((job.root, "."), (str(Path.home()), "~")):
-            text = text.replace(json.dumps(folder)[1:-1], name)
-        executed.write_text(text, encoding="utf-8")
+def without_paths(text: str, root: str) -> str:
+    """The text without this machine's folders: a report travels. Only whole folders, and none as short as `/` or `/app`."""
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # a user without a home
+        home = ""
+    for folder, name in ((root, "."), (home, "~")):
+        if len(Path(folder).parts) > 2:
+            written = json.dumps(folder)[1:-1]
+            text = re.sub(re.escape(written) + r"(?![\w.-])", name, text)
+    return text
 
 
 def _record(job: Job, status: str, error: str, started: dt.datetime, seconds: float) -> dict[str, Any]:
@@ -188,6 +195,8 @@ def _render(job: Job, aside: Path, record: dict[str, Any]) -> None:
     notebook = nbformat.read(executed if executed.exists() else job.notebook, as_version=4)  # type: ignore[no-untyped-call]
     head = next((p for p in html.parts(notebook) if p["kind"] == "headline"), {})
     record |= {"title": head.get("title", ""), "verdict": head.get("verdict", ""), "period": head.get("period", "")}
+    queries = aside / "queries.sql"
+    record["queries"] = [_one_page(queries.read_text(encoding="utf-8"))] if queries.exists() else []
     record["lists"] = sorted(p.name for p in (aside / "lists").glob("*.csv"))
     try:
         html.write(notebook, record, aside / "report.html")
@@ -200,6 +209,16 @@ def _render(job: Job, aside: Path, record: dict[str, Any]) -> None:
     _json(aside / "findings.json", html.findings(notebook))
     _json(aside / "actions.json", html.actions(notebook))
     _json(aside / "run.json", record)
+
+
+def _one_page(sql: str, most: int = 8_000) -> str:
+    """The first queries whole; the others are in the file beside the page."""
+    if len(sql) <= most:
+        return sql
+    cut = sql.rfind(";\n\n", 0, most)
+    left = sql.count(";\n\n", max(cut + 3, 0))
+    shown = sql[: cut + 1] if cut > 0 else sql[:most]
+    return f"{shown}\n\n-- queries.sql: + {left}"
 
 
 def _json(path: Path, value: Any) -> None:

@@ -128,7 +128,7 @@ def _source(root: Path, values: dict[str, Any]) -> tuple[str, tuple[str, ...], d
         text = str(root / text) if not Path(text).is_absolute() else text
     tables = connect(text)
     rows = {name: tables.manifest.rows(name) for name in tables.manifest.tables}
-    aside = sum(load["quarantined"] for load in tables.manifest.loads)
+    aside = sum(part.rows for parts in tables.manifest.quarantine.values() for part in parts)
     loaded = max((load["at"] for load in tables.manifest.loads), default="")
     data = {
         "rows": rows,
@@ -136,8 +136,26 @@ def _source(root: Path, values: dict[str, Any]) -> tuple[str, tuple[str, ...], d
         "loaded": loaded,
         "tz": tables.manifest.tz,
         "currency": tables.manifest.currency,
+        **_state(text, tables.fingerprint, str(values.get("lang", "zh"))),
     }
     return tables.fingerprint, tuple(tables.manifest.notes), data
+
+
+@cache
+def _state(source: str, _fingerprint: str, lang: str) -> dict[str, Any]:
+    """The days that the events span, and what breaks the contract, in words; asked once for all reports on the same data."""
+    from opslib import contract
+    from opslib.engine import check, connect
+    from opslib.errors import OpsError
+    from opslib.text import speaking
+
+    tables = connect(source)
+    with speaking(lang):
+        problems = [p.sentence() for name in contract.TABLES if tables.has(name) for p in check(tables, name)]
+    try:
+        return {"window": [str(day) for day in tables.span()], "problems": problems}
+    except OpsError:  # no events
+        return {"problems": problems}
 
 
 def _files(root: Path, values: dict[str, Any]) -> str:

@@ -153,6 +153,24 @@ def scorecard_note() -> str:
     )
 
 
+def short_tables(reach: dict[str, dt.date], until: dt.date) -> list[Finding]:
+    """A finding for each table that ends before the events do: its numbers end there too."""
+    words = {"orders": say(zh="订单与收入", en="orders and revenue"), "users": say(zh="新增用户", en="new users")}
+    return [
+        Finding(
+            f"reach.{name}",
+            "watch",
+            say(
+                zh="数据表 {name} 只到 {last}：{what}只算到最后一个完整周期，之后留空，不是 0。",
+                en="The table {name} reaches only to {last}: {what} end with the last whole period, what follows is blank, not 0.",
+                name=name, last=str(last), what=words[name],
+            ),
+        )
+        for name, last in reach.items()
+        if last < until
+    ]  # fmt: skip
+
+
 def quick_ratio(accounts: pd.DataFrame) -> Finding | None:
     """Whether more users came than left in the last period: (new + resurrected) / dormant."""
     if accounts.empty:
