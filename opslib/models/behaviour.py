@@ -1,0 +1,144 @@
+"""What users do as shares: of tastes, of times of day, of kinds of action; what sets a group apart is named by them.
+
+How often users come is left to states and RFM: mixed in, it would split every group into frequent and rare.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from opslib.errors import TooLittleError
+from opslib.models.personas import Personas, personas
+from opslib.models.profiles import discriminating, typical
+
+TIMES = ("morning", "daytime", "evening", "night")
+MIX = ("reads", "finished", "social", "buying", "tasks", "other")
+SHRUNK = 4  # a share of few actions is drawn to everybody's, as if this many more had been seen
+APART = 0.5  # standardised difference from which a trait names a group
+SMALLEST = 20
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """`shares` (users × traits; each block sums to 1) and `roots`, their square roots, on which distances are Hellinger's."""
+
+    shares: pd.DataFrame
+    roots: pd.DataFrame
+
+
+def behaviour(profiles: pd.DataFrame, tastes: pd.DataFrame, *, least_days: int = 5, categories: int = 15) -> Behaviour:
+    """Shares of every user seen often enough to have a behaviour.
+
+    `profiles` as `metrics.segments.profile` (indexed by user_id), `tastes` one row per (user_id, category) with n.
+
+    Definition: users with at least `least_days` active days; blocks taste (the `categories` most read), time of day and
+    kind of action; a block in which only one trait occurs is left out. Shares are shrunk: (n + 4 · overall share) /
+    (total + 4), so that two readings do not make a taste.
+
+    Raises
+    ------
+    TooLittleError  with too few such users, or nothing in which they differ.
+    """
+    known = profiles[profiles["active_days"] >= least_days]
+    if len(known) < SMALLEST:
+        raise TooLittleError(f"personas need {SMALLEST} users with {least_days} active days, has {len(known)}")
+    times = known[["morning", "evening", "night"]].assign(
+        daytime=known["seen"] - known[["morning", "evening", "night"]].sum(axis=1)
+    )
+    mix = known[list(MIX[:-1])].assign(other=known["actions"] - known[list(MIX[:-1])].sum(axis=1))
+    top = tastes.groupby("category")["n"].sum().nlargest(categories).index
+    wide = tastes[tastes["category"].isin(top)].pivot_table(
+        index="user_id", columns="category", values="n", aggfunc="sum", observed=True
+    )
+    blocks = {"taste": wide.reindex(known.index).fillna(0.0), "time": times[list(TIMES)], "mix": mix[list(MIX)]}
+    parts = [_shares(block, name) for name, block in blocks.items() if (block.sum() > 0).sum() > 1]
+    if not parts:
+        raise TooLittleError("personas need something in which users differ: tastes, times of day or kinds of action")
+    shares = pd.concat(parts, axis=1)
+    return Behaviour(shares, np.sqrt(shares))
+
+
+def _shares(block: pd.DataFrame, name: str) -> pd.DataFrame:
+    counts = block.loc[:, block.sum() > 0].astype(float).clip(lower=0)
+    prior = counts.sum() / counts.to_numpy().sum()
+    shares = (counts + SHRUNK * prior).div(counts.sum(axis=1) + SHRUNK, axis=0)
+    return shares.add_prefix(f"{name}:")
+
+
+def found(behaviour: Behaviour, *, seed: int = 0) -> Personas:
+    """Personas on the roots; k = 1 when no grouping holds (see `models.personas`)."""
+    return personas(behaviour.roots.to_numpy(), seed=seed)
+
+
+def traits(shares: pd.DataFrame, labels: np.ndarray, *, most: int = 3) -> pd.DataFrame:
+    """What each group does more than the rest, most telling first.
+
+    One row per (group, trait), at most `most` of a group.
+
+    Columns
+    -------
+    group : int
+    trait : str    block:name
+    mean, rest : float  the group's and the others' mean share
+    smd   : float  standardised mean difference
+
+    Definition: traits with a difference above 0.5; a group without one keeps its largest, so that it has a name.
+    """
+    rows = []
+    for group in np.unique(labels):
+        table = discriminating(shares, labels == group)
+        more = table[table["smd"] > 0].sort_values("smd", ascending=False, kind="stable")
+        kept = more[more["smd"] >= APART].head(most)
+        rows.append((kept if len(kept) else more.head(1)).assign(group=int(group)))
+    table = pd.concat(rows, ignore_index=True).rename(columns={"feature": "trait"})
+    return table[["group", "trait", "mean", "rest", "smd"]]
+
+
+def sizes(profiles: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+    """How large, how often there and of what value each group is.
+
+    One row per group: group, users, share, active_28 (mean), days_away (median), payers, spent (mean per user),
+    tenure_days (median), channel (the one over-represented most, of those with 5 % of the group).
+    """
+    frame = profiles.loc[labels.index].assign(group=labels.to_numpy())
+    by = frame.groupby("group")
+    table = pd.DataFrame(
+        {
+            "users": by.size(),
+            "share": by.size() / len(frame),
+            "active_28": by["active_28"].mean(),
+            "days_away": by["days_away"].median(),
+            "payers": by["orders"].agg(lambda n: int((n > 0).sum())),
+            "spent": by["spent"].mean(),
+            "tenure_days": by["tenure_days"].median(),
+        }
+    )
+    cross = pd.crosstab(frame["group"], frame["channel"], normalize="index")
+    lift = (cross / frame["channel"].value_counts(normalize=True)).where(cross >= 0.05)
+    table["channel"] = lift.fillna(0).idxmax(axis=1)
+    return table.reset_index()
+
+
+def faces(behaviour: Behaviour, labels: np.ndarray, profiles: pd.DataFrame, n: int = 3) -> pd.DataFrame:
+    """The `n` users nearest to the middle of each group, with what they do.
+
+    One row per user: group, user_id, active_28, tenure_days, orders, spent.
+    """
+    picked = typical(behaviour.roots.to_numpy(), labels, n)
+    rows = [(group, behaviour.shares.index[at]) for group, places in picked.items() for at in places]
+    table = pd.DataFrame(rows, columns=["group", "user_id"])
+    columns = ["active_28", "tenure_days", "orders", "spent"]
+    return table.join(profiles[columns], on="user_id")
+
+
+def affine(values: pd.DataFrame) -> pd.DataFrame:
+    """High against low frequency: the columns worth comparing, each free of how often somebody came.
+
+    `values`: profiles joined with shares. Adds `per_day` (actions per active day) and `spent_per_day`.
+    """
+    return values.assign(
+        per_day=values["actions"] / values["active_days"], spent_per_day=values["spent"] / values["active_days"]
+    )
