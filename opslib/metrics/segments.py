@@ -10,7 +10,7 @@ from ibis import _
 
 from opslib import contract
 from opslib.metrics._acquired import last_day, lived, named
-from opslib.metrics._periods import Day, as_day, first_day, index, observed_until, whole
+from opslib.metrics._periods import Day, first_day, index, observed_until, whole
 
 SOCIAL = ("like", "comment", "favorite", "share", "follow")
 BUYING = ("add_to_cart", "checkout", "pay")
@@ -232,40 +232,21 @@ def slipping(
     return found.relocate("ago", "user_id", "left")
 
 
-def returned(daily: ir.Table, orders: ir.Table, *, after: Day, before: Day | None = None) -> ir.Table:
-    """Who was active or bought after a day.
+def attributes(users: ir.Table) -> ir.Table:
+    """What else is known of users: columns of their table that are not the contract's, such as age or income.
 
-    One row per user who was either; stays lazy, it may be long. Everybody else was neither.
+    One row per user; stays lazy, it may be long.
 
     Columns
     -------
     user_id : string
-    active  : int    active days after `after`
-    bought  : int    orders paid after `after`
-    spent   : float  their net value
+    further : as loaded, as text; null where not known
 
-    Definition: days later than `after`, up to and with `before` (default: the last day of the data).
-    Error: none, a census.
-    Source: terms.yml, `outreach.effect`.
-
-    Raises
-    ------
-    ValueError  if `after` is no day.
+    Error: none, what was loaded; often it is known of few.
+    Source: CONTRACT, "Further columns are kept".
     """
-    start = ibis.date(as_day(after, "after", "returned"))
-    end = observed_until(daily, before, "returned")
-    came = daily.filter((_.day > start) & (_.day <= end)).select("user_id", "day").distinct()
-    came = came.group_by("user_id").agg(active=_.count())
-    paid = orders.filter((_.paid_day > start) & (_.paid_day <= end))
-    left = paid.amount - paid.refunded.fill_null(0.0)
-    paid = paid.group_by(buyer=paid.user_id).agg(bought=_.count(), spent=ibis.ifelse(left > 0, left, 0.0).sum())
-    both = came.outer_join(paid, came.user_id == paid.buyer)
-    return both.select(
-        user_id=ibis.coalesce(both.user_id, both.buyer),
-        active=both.active.fill_null(0).cast("int64"),
-        bought=both.bought.fill_null(0).cast("int64"),
-        spent=both.spent.fill_null(0.0),
-    )
+    own = {*contract.types("users"), *contract.KEYS.values()}
+    return users.select("user_id", *[users[c].cast("string").name(c) for c in users.columns if c not in own])
 
 
 def tastes(

@@ -134,11 +134,48 @@ def faces(behaviour: Behaviour, labels: np.ndarray, profiles: pd.DataFrame, n: i
     return table.join(profiles[columns], on="user_id")
 
 
-def affine(values: pd.DataFrame) -> pd.DataFrame:
-    """High against low frequency: the columns worth comparing, each free of how often somebody came.
+def needs_groups(kinds: pd.Series) -> None:
+    """Stop a part of a report that speaks of groups where there are none.
 
-    `values`: profiles joined with shares. Adds `per_day` (actions per active day) and `spent_per_day`.
+    Raises
+    ------
+    TooLittleError  with fewer than two groups.
     """
-    return values.assign(
-        per_day=values["actions"] / values["active_days"], spent_per_day=values["spent"] / values["active_days"]
-    )
+    if kinds.nunique() < 2:
+        raise TooLittleError("behaviour does not fall into groups that hold, so there is nobody to compare")
+
+
+def apart(shares: pd.DataFrame, labels: np.ndarray, traits: pd.DataFrame) -> pd.DataFrame:
+    """How far each group lies from the rest in every trait that names one of them: group, trait, smd."""
+    kept = list(dict.fromkeys(traits["trait"]))
+    tables = [discriminating(shares[kept], labels == group).assign(group=int(group)) for group in np.unique(labels)]
+    both = pd.concat(tables).rename(columns={"feature": "trait"})
+    both["trait"] = pd.Categorical(both["trait"], kept)
+    return both.sort_values(["group", "trait"]).astype({"trait": str})[["group", "trait", "smd"]]
+
+
+def compared(
+    values: pd.DataFrame,
+    attributes: pd.DataFrame,
+    acts: Behaviour | None,
+    *,
+    often: int,
+    rarely: int,
+    least: float,
+) -> pd.DataFrame:
+    """Frequent and rare users (column `frequent`) with what they are compared in: nothing that is frequency itself.
+
+    Definition: frequent is active on at least `often` of 28 days, rare on 1 to `rarely`. Attributes known of less than
+    `least` of the users are left out. Shares are known of users with a behaviour only (see `behaviour`).
+    """
+    shares = acts.shares.reindex(values.index) if acts else pd.DataFrame(index=values.index)
+    known = attributes.set_index("user_id").reindex(values.index)
+    kept = [c for c in known if known[c].notna().mean() >= least]
+    days = values["active_days"]
+    table = values.assign(per_day=values["actions"] / days, spent_per_day=values["spent"] / days)
+    table = table[["per_day", "spent_per_day", "tenure_days", "channel", "platform"]].join(shares).join(known[kept])
+    frequent = pd.Series(None, index=values.index, dtype="object")
+    frequent[values["active_28"].between(1, rarely)] = False
+    frequent[values["active_28"] >= often] = True
+    table = table.assign(frequent=frequent).dropna(subset="frequent")
+    return table.loc[:, table.notna().any()]

@@ -27,6 +27,16 @@ FEATURES = (
 )
 
 
+def days_ago(horizon: int) -> list[int]:
+    """The later day on which the model is judged, and five earlier ones, a week apart, on which it is fitted."""
+    return [horizon, *(2 * horizon + 7 * k for k in range(5))]
+
+
+def unknown() -> pd.DataFrame:
+    """Risks of nobody, for where no model can be fitted."""
+    return pd.DataFrame({"risk": pd.Series(dtype=float)})
+
+
 def features(profiles: pd.DataFrame) -> pd.DataFrame:
     """The model's columns from rows of `metrics.segments.profile`; what does not vary is left to the caller."""
     actions = profiles["actions"].clip(lower=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,26 @@ def earlier(
             table.attrs |= facts | {"end": end}
             return table
     return None
+
+
+def earlier_lists(names: Iterable[str], *, before: str = "", **where: str) -> pd.DataFrame | None:
+    """Several lists of one earlier run under each other, with a column `list`; None where no run has any of them.
+
+    A list that this run lacks is left out; `attrs` are those of `earlier`.
+    """
+    import pandas as pd
+
+    found = {name: earlier(name, before=before, **where) for name in names}
+    kept = {name: table for name, table in found.items() if table is not None}
+    if not kept:
+        return None
+    newest = max(kept.values(), key=lambda table: table.attrs["run"]).attrs
+    same = [table.assign(list=name) for name, table in kept.items() if table.attrs["run"] == newest["run"]]
+    for table in same:
+        table.attrs = {}  # pandas compares them when it joins
+    both = pd.concat(same, ignore_index=True)
+    both.attrs |= newest
+    return both
 
 
 def _good(folder: Path, source: str) -> Iterator[tuple[Path, dict[str, Any]]]:

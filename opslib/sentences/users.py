@@ -1,0 +1,339 @@
+"""What the report on users says: states and flows, the months ahead, habits, RFM, first steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from opslib import columns, text
+from opslib.models.segments import segment_name
+from opslib.models.statebook import STATES
+from opslib.report.finding import Finding
+from opslib.text import say
+
+PERIODS = {
+    "day": ("每天", "daily"),
+    "three_days": ("每三天", "every three days"),
+    "week": ("每周", "weekly"),
+    "fortnight": ("每两周", "every two weeks"),
+    "month": ("每月", "monthly"),
+}
+
+
+def census() -> str:
+    return say(zh="全量", en="census")
+
+
+def slipped(lost: pd.DataFrame, days: int) -> Finding | None:
+    """The share of those here a month ago who are gone, against the month before."""
+    row = lost.iloc[0]
+    if not row["of"]:
+        return None
+    rate = row["hits"] / row["of"]
+    worse, better = row["low"] > 0, row["high"] < 0
+    level = "act" if worse else "good" if better else "info"
+    base = row["base_hits"] / row["base_of"] if row["base_of"] else np.nan
+    turn = (
+        say(
+            zh="比此前 {days} 天高 {by}",
+            en="{by} more than in the {days} days before",
+            days=days,
+            by=text.points(row["diff"]),
+        )
+        if worse
+        else say(
+            zh="比此前 {days} 天低 {by}",
+            en="{by} less than in the {days} days before",
+            days=days,
+            by=text.points(-row["diff"]),
+        )
+        if better
+        else say(zh="与此前 {days} 天没有显著差异", en="no clear change from the {days} days before", days=days)
+    )
+    return Finding(
+        "users.slipped",
+        level,
+        say(
+            zh="{days} 天前在用的 {of} 人中，{rate} 现在沉默或流失，{turn}。",
+            en="Of the {of} users here {days} days ago, {rate} are silent or churned now, {turn}.",
+            days=days,
+            of=text.number(row["of"]),
+            rate=text.percent(rate),
+            turn=turn,
+        ),
+        metric="state.lost",
+        value=rate,
+        low=row["rate_low"],
+        high=row["rate_high"],
+        n=row["of"],
+        base=base,
+        format="percent",
+    )
+
+
+def standing(book: pd.DataFrame) -> Finding:
+    """How many are here now."""
+    rows = book.set_index("state")
+    here = rows.loc[["new", "active", "retained"]]
+    now, before = here["users"].sum(), here["users_before"].sum()
+    return Finding(
+        "users.here",
+        "info",
+        say(
+            zh="现在在用 {now} 人（新增 {new}、活跃 {active}、留存 {retained}），一个月前 {before} 人。",
+            en="{now} users are here now ({new} new, {active} active, {retained} retained); a month ago {before}.",
+            now=text.number(now),
+            new=text.number(rows.at["new", "users"]),
+            active=text.number(rows.at["active", "users"]),
+            retained=text.number(rows.at["retained", "users"]),
+            before=text.number(before),
+        ),
+        metric="state.active",
+        value=now,
+        n=book["users"].sum(),
+        base=before,
+        no_interval=census(),
+    )
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """States in their order, the largest groups first."""
+    order = pd.Categorical(table["state"], STATES)
+    rows = table.assign(at=order).sort_values(["size", "group", "at"], ascending=[False, True, True])
+    return rows.drop(columns="at").reset_index(drop=True)
+
+
+def groups(table: pd.DataFrame, state: str, by: str) -> Finding | None:
+    """The channel or platform with the largest share in a state, and the smallest one."""
+    rows = table[(table["state"] == state) & (table["size"] >= 100)].sort_values("rate")
+    if len(rows) < 2:
+        return None
+    best, worst = rows.iloc[0], rows.iloc[-1]
+    return Finding(
+        f"users.{state}.{by}",
+        "watch" if by == "platform" and worst["low"] > best["high"] else "info",
+        say(
+            zh="{by}中，{state}占比最高的是「{worst}」（{rate}），最低的是「{best}」（{other}）。",
+            en="By {by}, the largest share {state} is in “{worst}” ({rate}), the smallest in “{best}” ({other}).",
+            by=columns.label(by).lower(),
+            state=columns.value_name("state", state).lower(),
+            worst=columns.value_name("platform", worst["group"]),
+            rate=text.percent(worst["rate"]),
+            best=columns.value_name("platform", best["group"]),
+            other=text.percent(best["rate"]),
+        ),
+        metric=f"state.{state}",
+        value=worst["rate"],
+        low=worst["low"],
+        high=worst["high"],
+        n=worst["size"],
+        base=best["rate"],
+        format="percent",
+    )
+
+
+def ahead(table: pd.DataFrame, weeks: int) -> Finding:
+    """How many will be here, and what this rule was worth last time."""
+    here = table[table["state"].isin(["new", "active", "retained"])]
+    now, then, told = here["users"].sum(), here["expected"].sum(), here["foretold"].sum(min_count=1)
+    # Counts of states are negatively correlated: the sum of their half-widths is wide enough.
+    half = (here["high"] - here["low"]).sum() / 2
+    off = (now - told) / told if told and np.isfinite(told) else np.nan
+    check = (
+        say(
+            zh="同一算法对今天的预测偏差 {off}",
+            en="for today the same rule was off by {off}",
+            off=text.percent(off, sign=True),
+        )
+        if np.isfinite(off)
+        else say(zh="历史太短，没有检验", en="the history is too short to check the rule")
+    )
+    return Finding(
+        "users.ahead",
+        "watch" if then + half < now else "info",
+        say(
+            zh="若流转不变，{weeks} 周后在用约 {then} 人（现在 {now}）；{check}。",
+            en="If flows stay as they are, about {then} users will be here in {weeks} weeks (now {now}); {check}.",
+            weeks=weeks,
+            then=text.number(then),
+            now=text.number(now),
+            check=check,
+        ),
+        metric="state.forecast",
+        value=then,
+        low=then - half,
+        high=then + half,
+        n=now,
+        base=now,
+    )
+
+
+def rhythm(table: pd.DataFrame) -> Finding:
+    """The natural interval of use, and the period of reporting that it suggests."""
+    row = table.iloc[0]
+    zh, en = PERIODS[row["period"]]
+    return Finding(
+        "users.interval",
+        "info",
+        say(
+            zh="典型用户隔 {median} 天再来，五分之四的间隔不超过 {p80} 天：适合按「{period}」看活跃与留存。",
+            en="The typical user is back after {median} days, four of five gaps are {p80} days at most: look at activity {period}.",
+            median=text.number(row["median"]),
+            p80=text.number(row["p80"]),
+            period=zh if text.language() == "zh" else en,
+        ),
+        metric="activity.usage_interval",
+        value=row["median"],
+        n=row["pairs"],
+        no_interval=census(),
+    )
+
+
+def sticky(active: pd.DataFrame, curve: pd.DataFrame) -> Finding | None:
+    """DAU / MAU, and the share of heavy users."""
+    if active.empty or not active["users"].iloc[-1]:
+        return None
+    row = active.iloc[-1]
+    heavy = curve.loc[curve["often"], "users"].sum()
+    ratio = row["user_days"] / (row["days"] * row["users"])
+    return Finding(
+        "users.stickiness",
+        "info",
+        say(
+            zh="近 {days} 天平均每天来的人占当月活跃的 {ratio}；{heavy} 人（{share}）四分之三以上的日子都来。",
+            en="On an average day {ratio} of the active users of {days} days came; {heavy} ({share}) came on three days of four or more.",
+            days=int(row["days"]),
+            ratio=text.percent(ratio),
+            heavy=text.number(heavy),
+            share=text.percent(heavy / curve["users"].sum()),
+        ),
+        metric="activity.dau_mau",
+        value=ratio,
+        n=row["users"],
+        format="percent",
+        no_interval=census(),
+    )
+
+
+def per_days(curve: pd.DataFrame) -> pd.DataFrame:
+    """The power-user curve as a table."""
+    return curve.assign(active_days=curve["left"])[["active_days", "users", "share"]]
+
+
+def rfm_labels(bought: bool) -> dict[str, str]:
+    """Heads of the table by what RFM rests on."""
+    stayed = say(zh="留在本群，人", en="Stayed in it (users)")
+    value = say(zh="净收入", en="Net revenue") if bought else say(zh="行为数", en="Actions")
+    often = (
+        say(zh="订单数（中位）", en="Orders (median)")
+        if bought
+        else say(zh="活跃天数（中位）", en="Active days (median)")
+    )
+    return {"value": value, "frequency": often, "stayed": stayed}
+
+
+def rfm_formats(bought: bool) -> dict[str, str]:
+    return {"value": "money" if bought else "number"}
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with segments under their names."""
+    return table.assign(segment=[segment_name(s) for s in table["segment"]])
+
+
+def rfm(table: pd.DataFrame, *, bought: bool) -> list[Finding]:
+    """Which segment carries the value, and the valuable ones that slip."""
+    top = table.iloc[0]
+    found = [
+        Finding(
+            "rfm.top",
+            "info",
+            say(
+                zh="「{name}」{users} 人（{share}）带来 {value} 的{what}。",
+                en="“{name}”, {users} users ({share}), account for {value} of {what}.",
+                name=segment_name(top["segment"]),
+                users=text.number(top["users"]),
+                share=text.percent(top["share"]),
+                value=text.percent(top["value_share"]),
+                what=say(zh="净收入", en="net revenue") if bought else say(zh="行为量", en="actions"),
+            ),
+            metric="segment.rfm",
+            value=top["value_share"],
+            n=table["users"].sum(),
+            format="percent",
+            no_interval=census(),
+        )
+    ]
+    slipping = table[table["segment"].isin(["cannot_lose", "at_risk"])]
+    if len(slipping):
+        users, share = slipping["users"].sum(), slipping["value_share"].sum()
+        found.append(
+            Finding(
+                "rfm.slipping",
+                "watch" if share >= 0.1 else "info",
+                say(
+                    zh="曾经的好客户正在离开：{names}共 {users} 人，占{what} {share}。",
+                    en="Good customers who slip away: {names}, {users} users with {share} of {what}.",
+                    names=say(zh="「", en="“")
+                    + say(zh="」「", en="”, “").join(segment_name(s) for s in slipping["segment"])
+                    + say(zh="」", en="”"),
+                    users=text.number(users),
+                    share=text.percent(share),
+                    what=say(zh="净收入", en="net revenue") if bought else say(zh="行为量", en="actions"),
+                ),
+                metric="segment.rfm",
+                value=share,
+                n=users,
+                format="percent",
+                no_interval=census(),
+            )
+        )
+    return found
+
+
+def rfm_note(tied: float, *, bought: bool, days: int) -> str:
+    basis = (
+        say(zh="订单", en="orders")
+        if bought
+        else say(
+            zh="活跃（没有订单表）：最近活跃、活跃天数、行为数",
+            en="activity (there are no orders): last active day, active days, actions",
+        )
+    )
+    return say(
+        zh="依据近 {days} 天的{basis}。五分位按数值切分，数值相同者必同分；{tied} 的人频次相同，因此各档人数不等。",
+        en="Based on {basis} of the last {days} days. Fifths by value, equal values have equal scores; {tied} share one frequency, so fifths are not equally large.",
+        days=days,
+        basis=basis,
+        tied=text.percent(tied, 0),
+    )
+
+
+def first_steps(table: pd.DataFrame) -> Finding:
+    """The early behaviour that goes most with staying, and the check that would make it causal."""
+    top = table.iloc[0]
+    clear = top["low"] > 0 and top["p_adjusted"] < 0.05
+    event = columns.value_name("event", top["event"])
+    if not clear:
+        words = say(
+            zh="没有哪种早期行为与留下有明显关联（活跃天数相同者相比）。",
+            en="No early behaviour clearly goes with staying, among users active on equally many days.",
+        )
+    else:
+        words = say(
+            zh="早期做过「{event}」的新用户留下的比例高 {diff}（活跃天数相同者相比）；这是关联，需要随机引导一半新用户去做才能证明因果。",
+            en="New users who did “{event}” early stay {diff} more often, among users active on equally many days; an association: guide a random half of new users to it to see whether it is a cause.",
+            event=event,
+            diff=text.points(top["diff"]),
+        )
+    return Finding(
+        "users.first_steps",
+        "info",
+        words,
+        metric="retention.early",
+        value=top["diff"],
+        low=top["low"],
+        high=top["high"],
+        n=top["did"] + top["others"],
+        format="points",
+    )
