@@ -6,6 +6,7 @@ import pandas as pd
 
 from opslib.errors import TooLittleError
 from opslib.models.segments import movement, rfm
+from opslib.text import say
 
 
 def unscored(measures: pd.DataFrame) -> pd.DataFrame:
@@ -23,7 +24,14 @@ def scored(measures: pd.DataFrame, *, least: int = 25) -> pd.DataFrame:
     TooLittleError  with fewer than `least` customers: fifths of a handful are no segments.
     """
     if len(measures) < least:
-        raise TooLittleError(f"RFM needs {least} customers, has {len(measures)}")
+        raise TooLittleError(
+            say(
+                zh="RFM 至少需要 {need} 位用户，现有 {n} 位，不硬分",
+                en="RFM needs {need} customers, has {n}",
+                need=least,
+                n=len(measures),
+            )
+        )
     known = measures.set_index("user_id")
     return known.join(rfm(known["recency"], known["frequency"], known["monetary"], index=known.index).scores)
 

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 def early_signs(
@@ -42,7 +43,13 @@ def early_signs(
         share = table["did"] / (table["did"] + table["others"])
         table = table[(table[["did", "others"]].min(axis=1) >= least) & (share <= most_share) & table["diff"].notna()]
     if table.empty:
-        raise TooLittleError(f"early signs need an event that {least} new users did and {least} did not")
+        raise TooLittleError(
+            say(
+                zh="没有一种行为有至少 {n} 位新用户做过、{n} 位没做过，无法比较早期行为",
+                en="early signs need an event that {n} new users did and {n} did not",
+                n=least,
+            )
+        )
     return table.sort_values("diff", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from opslib.errors import TooLittleError, UsageError
 from opslib.models.plays import Plan, Play
+from opslib.text import say
 
 COUNTS = ("fits", "elsewhere", "quiet", "capped", "beyond", "listed", "contacted", "holdout")
 
@@ -151,7 +152,7 @@ def made(lists: pd.DataFrame | None) -> str:
     TooLittleError  without an earlier list.
     """
     if lists is None or lists.empty or not lists.attrs.get("end"):
-        raise TooLittleError("no earlier list of this report: what the present ones do shows in the next report")
+        raise TooLittleError(_no_list())
     return str(lists.attrs["end"])
 
 
@@ -168,7 +169,8 @@ def expected(found: Outreach, plan: Plan, value: float, before: pd.DataFrame | N
     extra, low, high : float  users won by it = contacted × lift
     worth    : float  extra × `value`
     basis    : str    measured (by the last hold-out) or assumed (as the plan says)
-    detectable : float  the smallest lift that this hold-out will see with 80 % power, at a share of one half
+    detectable : float  the smallest lift that this hold-out will see with 80 % power, at a share of one half; blank
+                 where fewer than 10 are held out
 
     `value`: what a user won is worth. `before`: the table of `effects`.
     Error: measured lifts have the interval of their difference; assumed ones the bounds of the plan, which are an opinion.
@@ -184,7 +186,7 @@ def expected(found: Outreach, plan: Plan, value: float, before: pd.DataFrame | N
             row = before[before["play"] == play.id].iloc[0]
             if np.isfinite(row["diff"]):
                 low, lift, high, basis = row["low"], row["diff"], row["high"], "measured"
-        spread = 2.8 * np.sqrt(0.25 * (1 / n + 1 / held)) if n and held else np.nan
+        spread = 2.8 * np.sqrt(0.25 * (1 / n + 1 / held)) if min(n, held) >= 10 else np.nan
         rows.append(
             {"play": play.id, "contacted": n, "holdout": held}
             | {"lift": lift, "lift_low": low, "lift_high": high}
@@ -192,8 +194,20 @@ def expected(found: Outreach, plan: Plan, value: float, before: pd.DataFrame | N
             | {"basis": basis, "detectable": spread}
         )
     if not rows:
-        raise TooLittleError("no user fits any play, or all who do were contacted lately")
+        raise TooLittleError(
+            say(
+                zh="没有用户符合任何打法，或都在静默期内",
+                en="no user fits any play, or all who do were contacted lately",
+            )
+        )
     return pd.DataFrame(rows)
+
+
+def _no_list() -> str:
+    return say(
+        zh="还没有上一期的名单：这一期的效果在下一期报告中显示",
+        en="no earlier list of this report: what the present ones do shows in the next report",
+    )
 
 
 def needs_lists(table: pd.DataFrame | None) -> None:
@@ -204,7 +218,7 @@ def needs_lists(table: pd.DataFrame | None) -> None:
     TooLittleError  without lists.
     """
     if table is None:
-        raise TooLittleError("there is no list to show")
+        raise TooLittleError(say(zh="没有可展示的名单", en="there is no list to show"))
 
 
 def outcomes(lists: pd.DataFrame | None, returned: pd.DataFrame | None, *, least: int = 1) -> pd.DataFrame:
@@ -228,7 +242,7 @@ def outcomes(lists: pd.DataFrame | None, returned: pd.DataFrame | None, *, least
     TooLittleError  without an earlier list, or without a hold-out in it.
     """
     if lists is None or returned is None or lists.empty:
-        raise TooLittleError("no earlier list of this report: the effect shows in the next one")
+        raise TooLittleError(_no_list())
     won = returned.set_index("user_id")
     rows = lists.assign(
         back=lists["user_id"].isin(won.index), spent=lists["user_id"].map(won["spent"]).fillna(0.0).astype(float)
@@ -246,6 +260,11 @@ def outcomes(lists: pd.DataFrame | None, returned: pd.DataFrame | None, *, least
     table = table.dropna(subset=["of", "base_of"]).rename_axis("play").reset_index()
     table = table[table["base_of"] >= least]
     if table.empty:
-        raise TooLittleError("the earlier lists have no hold-out: without one no effect can be told")
+        raise TooLittleError(
+            say(
+                zh="上期名单没有留出组，无法判断效果",
+                en="the earlier lists have no hold-out: without one no effect can be told",
+            )
+        )
     whole = ["of", "hits", "base_of", "base_hits"]
     return table.astype(dict.fromkeys(whole, "int64"))[["play", *whole, "spent", "base_spent"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 def people(
@@ -37,7 +38,9 @@ def people(
     table = states.set_index("user_id")[["state", "days_away"]]
     table = table.join(users.set_index("user_id")[["channel", "platform"]], how="inner")
     if table.empty:
-        raise TooLittleError("outreach needs at least one registered user with an event")
+        raise TooLittleError(
+            say(zh="没有有过行为的注册用户可触达", en="outreach needs at least one registered user with an event")
+        )
     table = table.join(profiles[["tenure_days", "active_7", "active_28", "active_days"]])
     for name, measure in (("orders", "frequency"), ("spent", "monetary")):
         table[name] = measures[measure].reindex(table.index).fillna(0) if ordered else 0

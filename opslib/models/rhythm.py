@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
+PAIRS = 30
 PERIODS = ((1, "day"), (3, "three_days"), (7, "week"), (14, "fortnight"), (31, "month"))
 
 
@@ -24,8 +26,15 @@ def interval(gaps: pd.DataFrame) -> pd.DataFrame:
     TooLittleError  with fewer than 30 pairs of active days.
     """
     pairs = int(gaps["pairs"].sum()) if len(gaps) else 0
-    if pairs < 30:
-        raise TooLittleError(f"a usage interval needs 30 pairs of active days, has {pairs}")
+    if pairs < PAIRS:
+        raise TooLittleError(
+            say(
+                zh="使用间隔至少需要 {need} 对相邻活跃日，现有 {n} 对",
+                en="a usage interval needs {need} pairs of active days, has {n}",
+                need=PAIRS,
+                n=pairs,
+            )
+        )
     ordered = gaps.sort_values("gap")
     days = ordered["gap"].to_numpy(float)
 
@@ -50,7 +59,7 @@ def power_curve(counts: pd.DataFrame, *, days: int = 28, often: float = 0.75) ->
     TooLittleError  without active users.
     """
     if counts.empty:
-        raise TooLittleError("no user was active in the period")
+        raise TooLittleError(say(zh="本期没有活跃用户", en="no user was active in the period"))
     users = counts.set_index("periods")["users"].reindex(range(1, days + 1), fill_value=0)
     table = pd.DataFrame({"left": users.index, "right": users.index + 1, "users": users.to_numpy()})
     return table.assign(share=table["users"] / table["users"].sum(), often=table["left"] >= often * days)

@@ -9,10 +9,11 @@ import pandas as pd
 
 from opslib.errors import TooLittleError
 from opslib.models.churn import ChurnModel, fit_churn
+from opslib.text import say
 
 RISKY = 0.5  # a risk from which a user is more likely to leave than to stay
 CHUNK = 200_000  # users scored at once: the model's terms take 50 numbers for each
-MOST = 100_000  # rows that are fitted; more change nothing but the time
+MOST = 40_000  # rows that are fitted; more change nothing but the time
 FEATURES = (
     "tenure_days",
     "days_away",
@@ -59,12 +60,19 @@ def learn(days: pd.DataFrame, *, seed: int = 0) -> ChurnModel:
     newest = days["ago"].min() if len(days) else 0
     past, later = days[days["ago"] > newest], days[days["ago"] == newest]
     if past.empty or later.empty:
-        raise TooLittleError("a churn model needs users active on an earlier and on a later day")
+        raise TooLittleError(
+            say(
+                zh="流失模型需要在更早与之后两段时期都有活跃用户，历史太短",
+                en="a churn model needs users active on an earlier and on a later day; the history is too short",
+            )
+        )
     past = past.sample(min(MOST, len(past)), random_state=seed)
     x = features(past)
     x = x.loc[:, x.nunique() > 1]
     if x.shape[1] == 0:
-        raise TooLittleError("a churn model needs something in which users differ")
+        raise TooLittleError(
+            say(zh="用户之间没有差别，无法判断谁会离开", en="a churn model needs something in which users differ")
+        )
     return fit_churn(x, past["left"], features(later), later["left"], seed=seed)
 
 

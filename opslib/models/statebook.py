@@ -7,6 +7,7 @@ import pandas as pd
 
 from opslib.errors import TooLittleError
 from opslib.models.lifecycle import expected_states
+from opslib.text import say
 
 STATES = ("new", "active", "retained", "silent", "churned")
 HERE, GONE = ("new", "active", "retained"), ("silent", "churned")
@@ -23,7 +24,7 @@ def ledger(flows: pd.DataFrame) -> pd.DataFrame:
     TooLittleError  without users.
     """
     if flows.empty or flows["users"].sum() == 0:
-        raise TooLittleError("states need at least one user with an event")
+        raise TooLittleError(say(zh="没有用户有过行为", en="states need at least one user with an event"))
     before = flows.groupby("from_state")["users"].sum().reindex(STATES, fill_value=0)
     now = flows.groupby("to_state")["users"].sum().reindex(STATES, fill_value=0)
     table = pd.DataFrame({"state": STATES, "users_before": before.to_numpy(), "users": now.to_numpy()})
@@ -89,9 +90,11 @@ def _now(flows: pd.DataFrame) -> np.ndarray:
 
 def _step(flows: pd.DataFrame, now: np.ndarray) -> pd.DataFrame:
     if flows.empty:
-        raise TooLittleError("a forecast needs flows between two days")
+        raise TooLittleError(say(zh="预测需要两天之间的流转", en="a forecast needs flows between two days"))
     wide = flows.pivot_table(index="from_state", columns="to_state", values="users", aggfunc="sum")
     wide = wide.reindex(index=[*STATES, UNSEEN], columns=STATES).fillna(0.0)
     moves, inflow = wide.loc[list(STATES)].to_numpy(), wide.loc[UNSEEN].to_numpy()
     # Nobody becomes new again: what cannot happen gets no prior.
-    return expected_states(moves, now, 1, names=STATES, inflow=inflow, prior=0.0)
+    possible = np.full((len(STATES), len(STATES)), 0.5)
+    possible[:, STATES.index("new")] = 0.0
+    return expected_states(moves, now, 1, names=STATES, inflow=inflow, prior=possible)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 CLOSED = 8  # different answers up to which a question is closed
 
@@ -40,7 +41,10 @@ def answers(survey: pd.DataFrame, groups: pd.Series, *, least: int = 20) -> pd.D
             found += _telling(str(question), part, least)
     if not found:
         raise TooLittleError(
-            "no closed question was answered by enough users of these groups; free texts are no answers"
+            say(
+                zh="问卷里没有足够多人回答的选择题；自由文本不能当作比例",
+                en="no closed question was answered by enough users of these groups; free texts are no answers",
+            )
         )
     return pd.DataFrame(found)
 
@@ -66,15 +70,6 @@ def _telling(question: str, part: pd.DataFrame, least: int) -> list[dict[str, ob
             }
         )
     return rows
-
-
-def scores(survey: pd.DataFrame, feedback: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """Promoters and detractors by group, from 0-10 scores: group, promoters, passives, detractors."""
-    rated = feedback.dropna(subset=["user_id", "score"])
-    group = rated["user_id"].map(groups)
-    score = pd.to_numeric(rated["score"], errors="coerce")
-    cut = pd.cut(score, [-1, 6, 8, 10], labels=["detractors", "passives", "promoters"])
-    return pd.crosstab(group, cut).reindex(columns=["promoters", "passives", "detractors"], fill_value=0).reset_index()
 
 
 def quotes(

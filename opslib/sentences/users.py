@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from opslib import columns, text
+from opslib.errors import TooLittleError
 from opslib.models.segments import segment_name
 from opslib.models.statebook import STATES
 from opslib.report.finding import Finding
@@ -18,6 +19,11 @@ PERIODS = {
     "fortnight": ("每两周", "every two weeks"),
     "month": ("每月", "monthly"),
 }
+
+
+def pp(value: float) -> str:
+    """A difference of shares whose direction the sentence says."""
+    return say(zh="{v} 个百分点", en="{v} points", v=text.number(abs(value) * 100, 1))
 
 
 def census() -> str:
@@ -38,14 +44,14 @@ def slipped(lost: pd.DataFrame, days: int) -> Finding | None:
             zh="比此前 {days} 天高 {by}",
             en="{by} more than in the {days} days before",
             days=days,
-            by=text.points(row["diff"]),
+            by=pp(row["diff"]),
         )
         if worse
         else say(
             zh="比此前 {days} 天低 {by}",
             en="{by} less than in the {days} days before",
             days=days,
-            by=text.points(-row["diff"]),
+            by=pp(row["diff"]),
         )
         if better
         else say(zh="与此前 {days} 天没有显著差异", en="no clear change from the {days} days before", days=days)
@@ -103,6 +109,21 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns="at").reset_index(drop=True)
 
 
+def broken_down(*tables: pd.DataFrame) -> pd.DataFrame:
+    """The tables with more than one group under each other.
+
+    Raises
+    ------
+    TooLittleError  where all users are in one group.
+    """
+    told = [table for table in tables if table["group"].nunique() > 1]
+    if not told:
+        raise TooLittleError(
+            say(zh="用户表没有记录渠道与平台", en="the table of users tells neither channels nor platforms apart")
+        )
+    return pd.concat(told, ignore_index=True)
+
+
 def groups(table: pd.DataFrame, state: str, by: str) -> Finding | None:
     """The channel or platform with the largest share in a state, and the smallest one."""
     rows = table[(table["state"] == state) & (table["size"] >= 100)].sort_values("rate")
@@ -155,7 +176,7 @@ def ahead(table: pd.DataFrame, weeks: int) -> Finding:
             zh="若流转不变，{weeks} 周后在用约 {then} 人（现在 {now}）；{check}。",
             en="If flows stay as they are, about {then} users will be here in {weeks} weeks (now {now}); {check}.",
             weeks=weeks,
-            then=text.number(then),
+            then=text.number(then, 0),
             now=text.number(now),
             check=check,
         ),
@@ -165,6 +186,28 @@ def ahead(table: pd.DataFrame, weeks: int) -> Finding:
         high=then + half,
         n=now,
         base=now,
+    )
+
+
+def too_short(table: pd.DataFrame, silent_days: int) -> Finding | None:
+    """That the states' thresholds are shorter than users' own rhythm."""
+    row = table.iloc[0]
+    if row["p80"] <= silent_days:
+        return None
+    return Finding(
+        "users.threshold",
+        "watch",
+        say(
+            zh="五分之一的间隔超过 {p80} 天，而 {silent} 天没来就记为沉默：门槛比用户的节奏短，建议把 silent_days、churn_days 调长。",
+            en="One gap in five is longer than {p80} days, yet after {silent} days a user counts as silent: raise silent_days and churn_days to the users' rhythm.",
+            p80=text.number(row["p80"]),
+            silent=silent_days,
+        ),
+        metric="activity.usage_interval",
+        value=row["p80"],
+        n=row["pairs"],
+        base=silent_days,
+        no_interval=census(),
     )
 
 
@@ -322,9 +365,9 @@ def first_steps(table: pd.DataFrame) -> Finding:
     else:
         words = say(
             zh="早期做过「{event}」的新用户留下的比例高 {diff}（活跃天数相同者相比）；这是关联，需要随机引导一半新用户去做才能证明因果。",
-            en="New users who did “{event}” early stay {diff} more often, among users active on equally many days; an association: guide a random half of new users to it to see whether it is a cause.",
+            en="New users who did “{event}” early stay more often by {diff}, among users active on equally many days; an association: guide a random half of new users to it to see whether it is a cause.",
             event=event,
-            diff=text.points(top["diff"]),
+            diff=pp(top["diff"]),
         )
     return Finding(
         "users.first_steps",

@@ -12,6 +12,7 @@ from opslib.models.outreach import Outreach
 from opslib.models.plays import Plan
 from opslib.report import write_list
 from opslib.report.finding import Action, Finding
+from opslib.sentences.users import pp
 from opslib.sentences.users_people import feature
 from opslib.text import say
 
@@ -60,11 +61,14 @@ def trust(model: ChurnModel) -> Finding:
         "churn.quality",
         "info" if good else "watch",
         say(
-            zh="在之后的时期检验：AUC {auc}，风险最高的一成人离开的比例是平均的 {lift} 倍，十等分中预测与实际最多差 {gap}。",
-            en="Checked on a later period: AUC {auc}, the tenth with the highest risk left {lift} times as often as the average, predicted and observed differ by {gap} at most in a tenth.",
+            zh="在之后的时期检验：AUC {auc}，风险最高的一成人离开的比例是平均的 {lift} 倍，十等分中预测与实际最多差 {gap}{so}。",
+            en="Checked on a later period: AUC {auc}, the tenth with the highest risk left {lift} times as often as the average, predicted and observed differ by {gap} at most in a tenth{so}.",
             auc=text.number(found.auc, 2),
             lift=text.number(found.lift(0.1), 1),
-            gap=text.points(gap),
+            gap=pp(gap),
+            so=""
+            if good
+            else say(zh="：风险只宜排序，不宜当作概率", en=": use the risks to rank users, not as chances"),
         ),
         metric="churn.risk",
         value=found.auc,

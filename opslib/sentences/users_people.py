@@ -74,18 +74,7 @@ def persona_table(sizes: pd.DataFrame, traits: pd.DataFrame, called: dict[int, s
 
 
 def personas(found: Personas, table: pd.DataFrame, of: int) -> Finding:
-    """How many personas hold, and which is the largest; or that there are none."""
-    if found.k < 2:
-        return Finding(
-            "personas.none",
-            "info",
-            say(
-                zh="行为没有分成稳定的人群：{n} 人是一个连续体，不硬分。",
-                en="Behaviour does not fall into groups that hold: {n} users are a continuum, no personas are invented.",
-                n=text.number(of),
-            ),
-            metric="segment.persona",
-        )
+    """How many personas hold, and which is the largest."""
     top, rich = table.iloc[0], table.sort_values("spent").iloc[-1]
     return Finding(
         "personas.found",
@@ -205,8 +194,12 @@ def voices(table: pd.DataFrame) -> Finding:
 
 def frequency(table: pd.DataFrame, often: int, rarely: int) -> list[Finding]:
     """What differs most between frequent and rare users, beyond chance."""
-    size = table["rank_biserial"].abs().fillna(table["cramer_v"])
-    clear = table[(table["p_adjusted"] < 0.05) & (size >= 0.1)]
+    # Shares of few actions scatter more: a difference counts when means and ranks tell the same.
+    alike = table["hedges_g"] * table["rank_biserial"] > 0
+    large = ((table["hedges_g"].abs() >= 0.2) & (table["rank_biserial"].abs() >= 0.1) & alike) | (
+        table["cramer_v"] >= 0.1
+    )
+    clear = table[(table["p_adjusted"] < 0.05) & large]
     if clear.empty:
         return [
             Finding(
@@ -259,9 +252,10 @@ def readable(table: pd.DataFrame, column: str = "feature") -> pd.DataFrame:
     return table.assign(**{column: [feature(str(f)) for f in table[column]]})
 
 
-def coverage(attributes: pd.DataFrame, users: int, least: float) -> str:
+def coverage(attributes: pd.DataFrame, users: pd.Index, least: float) -> str:
     """How many users each further attribute is known of, and which are left out for being known of too few."""
-    known = {c: attributes[c].notna().sum() / max(users, 1) for c in attributes.columns if c != "user_id"}
+    held = attributes.set_index("user_id").reindex(users)
+    known = {c: float(held[c].notna().mean()) for c in held.columns}
     if not known:
         return say(zh="用户表没有其他属性。", en="The table of users holds no further attributes.")
     said = [
@@ -274,8 +268,8 @@ def coverage(attributes: pd.DataFrame, users: int, least: float) -> str:
         else ""
     )
     return say(
-        zh="用户属性的填充率：{said}{end}。",
-        en="Share of users of whom an attribute is known: {said}{end}.",
+        zh="只比较注册满 28 天的用户。用户属性的填充率：{said}{end}。",
+        en="Users registered for 28 days or more. Share of users of whom an attribute is known: {said}{end}.",
         said=say(zh="、", en=", ").join(said),
         end=end,
     )
