@@ -42,6 +42,11 @@ def lost(flows: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"hits": [hits], "of": [of], "base_hits": [base_hits], "base_of": [base_of]})
 
 
+def with_rate(lost: pd.DataFrame, rate: pd.DataFrame) -> pd.DataFrame:
+    """The row of `lost` with the interval of its own share: rate_low, rate_high."""
+    return lost.join(rate[["low", "high"]].add_prefix("rate_"))
+
+
 def _lost(flows: pd.DataFrame) -> tuple[int, int]:
     here = flows[flows["from_state"].isin(HERE)]
     return int(here.loc[here["to_state"].isin(GONE), "users"].sum()), int(here["users"].sum())
