@@ -81,7 +81,7 @@ def forecast(flows: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     TooLittleError  if users are in a state out of which no flow was seen.
     """
     found = _step(flows, _now(flows))
-    table = found.rename(columns={"now": "users"})
+    table = found.rename(columns={"now": "users"}).round({"expected": 0, "low": 0, "high": 0})
     try:
         told = _step(earlier, _now(earlier))["expected"]
     except TooLittleError:

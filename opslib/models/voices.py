@@ -10,7 +10,7 @@ from opslib.text import say
 CLOSED = 8  # different answers up to which a question is closed
 
 
-def answers(survey: pd.DataFrame, groups: pd.Series, *, least: int = 20) -> pd.DataFrame:
+def answers(survey: pd.DataFrame, groups: pd.Series, *, until: str = "", least: int = 20) -> pd.DataFrame:
     """For each group and closed question the answer that it gives more often than the others, by most.
 
     One row per (group, question).
@@ -30,7 +30,7 @@ def answers(survey: pd.DataFrame, groups: pd.Series, *, least: int = 20) -> pd.D
     ------
     TooLittleError  if no closed question was answered by users of the groups.
     """
-    rows = survey.dropna(subset=["user_id", "answer"]).sort_values("ts", kind="stable")
+    rows = _by(survey, until).dropna(subset=["user_id", "answer"]).sort_values("ts", kind="stable")
     rows = rows.drop_duplicates(["user_id", "question"], keep="last")
     rows = rows.assign(group=rows["user_id"].map(groups)).dropna(subset="group")
     found = []
@@ -47,6 +47,11 @@ def answers(survey: pd.DataFrame, groups: pd.Series, *, least: int = 20) -> pd.D
             )
         )
     return pd.DataFrame(found)
+
+
+def _by(table: pd.DataFrame, until: str) -> pd.DataFrame:
+    """What had been said by the end of a day: a report on the past knows nothing later."""
+    return table[pd.to_datetime(table["day"]) <= pd.Timestamp(until)] if until else table
 
 
 def _telling(question: str, part: pd.DataFrame, least: int) -> list[dict[str, object]]:
@@ -73,10 +78,16 @@ def _telling(question: str, part: pd.DataFrame, least: int) -> list[dict[str, ob
 
 
 def quotes(
-    feedback: pd.DataFrame, groups: pd.Series, *, sources: tuple[str, ...] = ("interview",), each: int = 2
+    feedback: pd.DataFrame,
+    groups: pd.Series,
+    *,
+    until: str = "",
+    sources: tuple[str, ...] = ("interview",),
+    each: int = 2,
 ) -> pd.DataFrame:
     """The newest words of each group's users: group, day, source, text; at most `each` of a group, no text twice."""
-    rows = feedback[feedback["source"].isin(sources)].dropna(subset=["user_id", "text"])
+    rows = _by(feedback, until)
+    rows = rows[rows["source"].isin(sources)].dropna(subset=["user_id", "text"])
     rows = rows.assign(group=rows["user_id"].map(groups)).dropna(subset="group")
     rows = rows.sort_values("ts", ascending=False, kind="stable").drop_duplicates(["group", "text"])
     return rows.groupby("group").head(each).sort_values("group", kind="stable")[["group", "day", "source", "text"]]

@@ -255,8 +255,3 @@ def sticky(active: pd.DataFrame, curve: pd.DataFrame) -> Finding | None:
         format="percent",
         no_interval=census(),
     )
-
-
-def per_days(curve: pd.DataFrame) -> pd.DataFrame:
-    """The power-user curve as a table."""
-    return curve.assign(active_days=curve["left"])[["active_days", "users", "share"]]

@@ -151,9 +151,9 @@ def plays(table: pd.DataFrame, plan: Plan) -> list[Finding]:
                 basis=basis,
             ),
             metric="outreach.gain",
-            value=table["extra"].sum(),
-            low=table["low"].sum(),
-            high=table["high"].sum(),
+            value=round(table["extra"].sum()),
+            low=round(table["low"].sum()),
+            high=round(table["high"].sum()),
             n=n,
         )
     ]
