@@ -18,7 +18,6 @@ from opslib.models.lifecycle import (
     stationary,
     transition_matrix,
 )
-from opslib.text import speaking
 
 panels = st.integers(1, 6).flatmap(
     lambda periods: st.lists(st.lists(st.booleans(), min_size=periods, max_size=periods), min_size=1, max_size=12)
@@ -123,11 +122,7 @@ def test_the_forecast_covers_what_then_happens():
 def test_all_users_in_one_state_and_states_never_left():
     table = expected_states([[90, 10], [0, 0]], [100, 0], 1, names=["active", "gone"], draws=100)
     assert list(table.state) == ["active", "gone"] and table.expected[0] == pytest.approx(100 * 90.5 / 101)
-<<<<<<< HEAD
     with pytest.raises(TooLittleError, match="离开状态「gone」"):
-=======
-    with speaking("en"), pytest.raises(TooLittleError, match="out of state 'gone'"):
->>>>>>> 9ce60ef (Reasons in both languages; no personas invented; thresholds against the users' rhythm)
         expected_states([[90, 10], [0, 0]], [100, 5], 1, names=["active", "gone"])
     with pytest.raises(ValueError, match="periods"):
         expected_states([[1]], [1], 0)

@@ -97,17 +97,10 @@ def fit_churn(
     if min(y.sum(), len(y) - y.sum()) < LEAST:
         raise TooLittleError(
             say(
-<<<<<<< HEAD
                 zh="流失模型要求流失和留下的用户各满 {least} 人；{n:,} 人中流失 {gone:,.0f} 人",
                 en="a churn model needs {least} who left and {least} who stayed: {gone:,.0f} of {n:,} left",
                 least=LEAST,
                 gone=y.sum(),
-=======
-                zh="流失模型至少需要 {need} 人离开、{need} 人留下，{n} 人中离开 {left} 人",
-                en="a churn model needs {need} who left and {need} who stayed, {left} of {n} left",
-                need=LEAST,
-                left=int(y.sum()),
->>>>>>> 9ce60ef (Reasons in both languages; no personas invented; thresholds against the users' rhythm)
                 n=len(y),
             )
         )

@@ -206,15 +206,9 @@ def expected_states(
     if len(unseen):
         raise TooLittleError(
             say(
-<<<<<<< HEAD
                 zh="没有观察到用户离开状态「{state}」的去向，无法推算",
                 en="no flow was observed out of the state “{state}”: it cannot be projected",
                 state=str(labels[unseen[0]]),
-=======
-                zh="没有观察到从状态 {state} 出来的流转，历史太短",
-                en="no flow was observed out of state {state}; the history is too short",
-                state=repr(labels[unseen[0]]),
->>>>>>> 9ce60ef (Reasons in both languages; no personas invented; thresholds against the users' rhythm)
             )
         )
     rng = np.random.default_rng(seed)

@@ -168,7 +168,7 @@ def expected(found: Outreach, plan: Plan, value: float, before: pd.DataFrame | N
     lift, lift_low, lift_high : float  points of share by which contact raises the goal
     extra, low, high : float  users won by it = contacted × lift
     worth    : float  extra × `value`
-    basis    : str    measured (by the last hold-out) or assumed (as the plan says)
+    basis    : str    measured (the plan's assumption corrected by the last hold-out) or assumed (as the plan says)
     detectable : float  the smallest lift that this hold-out will see with 80 % power, at a share of one half; blank
                  where fewer than 10 are held out
 
@@ -185,7 +185,8 @@ def expected(found: Outreach, plan: Plan, value: float, before: pd.DataFrame | N
         if before is not None and play.id in set(before["play"]):
             row = before[before["play"] == play.id].iloc[0]
             if np.isfinite(row["diff"]):
-                low, lift, high, basis = row["low"], row["diff"], row["high"], "measured"
+                low, lift, high = _updated(play.assumed, (row["low"], row["diff"], row["high"]))
+                basis = "measured"
         spread = 2.8 * np.sqrt(0.25 * (1 / n + 1 / held)) if min(n, held) >= 10 else np.nan
         rows.append(
             {"play": play.id, "contacted": n, "holdout": held}
@@ -208,6 +209,15 @@ def _no_list() -> str:
         zh="还没有上一期的名单：这一期的效果在下一期报告中显示",
         en="no earlier list of this report: what the present ones do shows in the next report",
     )
+
+
+def _updated(assumed: tuple[float, float, float], seen: tuple[float, float, float]) -> tuple[float, float, float]:
+    """What was assumed, corrected by what was measured: each by its precision, so that a small hold-out moves little."""
+    spreads = [max((high - low) / 3.92, 1e-6) for low, _, high in (assumed, seen)]
+    weights = [1 / s**2 for s in spreads]
+    mean = (weights[0] * assumed[1] + weights[1] * seen[1]) / sum(weights)
+    half = 1.96 / sum(weights) ** 0.5
+    return mean - half, mean, mean + half
 
 
 def needs_lists(table: pd.DataFrame | None) -> None:

@@ -183,15 +183,9 @@ def personas(
     if len(x) < 20 * tried[0]:
         raise TooLittleError(
             say(
-<<<<<<< HEAD
                 zh="用户画像要求 {least} 名用户才能分成 {k} 群，现有 {n} 名",
                 en="personas need {least} users for {k} groups, has {n}",
                 least=20 * tried[0],
-=======
-                zh="分成 {k} 类至少需要 {need} 位用户，现有 {n} 位",
-                en="personas need {need} users for {k} groups, has {n}",
-                need=20 * tried[0],
->>>>>>> 9ce60ef (Reasons in both languages; no personas invented; thresholds against the users' rhythm)
                 k=tried[0],
                 n=len(x),
             )

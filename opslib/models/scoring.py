@@ -82,13 +82,8 @@ def quality(y: Any, p: Any) -> Quality:
     if y.min(initial=1) == y.max(initial=0):
         raise TooLittleError(
             say(
-<<<<<<< HEAD
                 zh="检验模型要求两种结果的用户都有，{n:,} 名用户的结果全部相同",
                 en="judging a model needs users of both outcomes, all {n:,} are alike",
-=======
-                zh="检验需要两种结果的用户，{n} 人全都一样",
-                en="quality needs users of both outcomes, all {n} are alike",
->>>>>>> 9ce60ef (Reasons in both languages; no personas invented; thresholds against the users' rhythm)
                 n=len(y),
             )
         )

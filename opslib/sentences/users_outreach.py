@@ -119,7 +119,10 @@ def effect_labels() -> dict[str, str]:
 def play_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Plays under their names with what they offer."""
     by = {play.id: play for play in plan.plays}
-    basis = {"measured": say(zh="上期留出组实测", en="measured by hold-out"), "assumed": say(zh="假设", en="assumed")}
+    basis = {
+        "measured": say(zh="经上期留出组校正", en="corrected by hold-out"),
+        "assumed": say(zh="假设", en="assumed"),
+    }
     return table.assign(
         offer=[by[p].offer for p in table["play"]],
         play=[by[p].name for p in table["play"]],
@@ -130,9 +133,9 @@ def play_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def plays(table: pd.DataFrame, plan: Plan) -> list[Finding]:
     """Whom to reach this time, and what it should bring."""
     n, held = table["contacted"].sum(), table["holdout"].sum()
-    measured = (table["basis"] == "measured").all()
+    measured = (table["basis"] == "measured").any()
     basis = (
-        say(zh="按上期留出组实测", en="as the last hold-out measured")
+        say(zh="按假设并经上期留出组校正", en="as assumed and corrected by the last hold-out")
         if measured
         else say(zh="按假设的提升，待留出组检验", en="at the lift assumed, which the hold-out will test")
     )
@@ -217,7 +220,8 @@ def effects(table: pd.DataFrame, plan: Plan, made: str) -> list[Finding]:
     by = {play.id: play.name for play in plan.plays}
     found = []
     for row in table.sort_values("diff", ascending=False).to_dict("records"):
-        worked, harmed = row["low"] > 0, row["high"] < 0
+        clear = row["p_adjusted"] < 0.05  # one of twenty lists without any effect would stand out by chance
+        worked, harmed = clear and row["diff"] > 0, clear and row["diff"] < 0
         verdict = (
             say(zh="有效", en="it worked")
             if worked
@@ -256,7 +260,9 @@ def effect_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         rate=table["hits"] / table["of"],
         base_rate=table["base_hits"] / table["base_of"],
     )
-    return named[["play", "of", "rate", "base_of", "base_rate", "diff", "low", "high", "p", "spent", "base_spent"]]
+    return named[
+        ["play", "of", "rate", "base_of", "base_rate", "diff", "low", "high", "p_adjusted", "spent", "base_spent"]
+    ]
 
 
 def headline(book: pd.DataFrame, lost: pd.DataFrame, table: pd.DataFrame | None, days: int) -> str:
