@@ -221,6 +221,13 @@ def zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+def utc_hours(name: str, day: dt.date) -> int:
+    """Whole hours by which the zone's clocks are ahead of UTC at noon of a day."""
+    noon = dt.datetime.combine(day, dt.time(12), tzinfo=zone(name))
+    offset = noon.utcoffset() or dt.timedelta()
+    return round(offset / dt.timedelta(hours=1))
+
+
 def sweep(root: Path, manifest: Manifest) -> None:
     """Remove what a killed load left behind, and the files that a load replaced more than a day ago."""
     shutil.rmtree(root / STAGING, ignore_errors=True)

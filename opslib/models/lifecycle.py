@@ -74,7 +74,7 @@ def quick_ratio(new: Any, resurrected: Any, churned: Any) -> Any:
     return float(ratio) if ratio.ndim == 0 else ratio
 
 
-def transition_matrix(counts: Any, prior: float = 0.0) -> np.ndarray:
+def transition_matrix(counts: Any, prior: Any = 0.0) -> np.ndarray:
     """Shares of each row; `prior` is added to every cell. A row without users has blanks."""
     table = _square(counts) + prior
     total = table.sum(axis=1, keepdims=True)
@@ -165,7 +165,7 @@ def expected_states(
     *,
     names: Any = None,
     inflow: Any = None,
-    prior: float = 0.5,
+    prior: Any = 0.5,
     level: float = 0.95,
     draws: int = 1000,
     seed: int = 0,
@@ -182,7 +182,7 @@ def expected_states(
     low, high  : float   interval
 
     `counts`: users who went from state (row) to state (column) in one period; `inflow`: new users per period and state.
-    Definition: rows are Dirichlet with `prior` added to each count; the users then move at random.
+    Definition: rows are Dirichlet with `prior` (a number, or one for each cell) added to each count; the users then move at random.
     Error: percentiles over `draws` of matrix and moves. That the flows will change is not in it, and is the larger
     error over a long time.
     Source: Anderson & Goodman 1957; Dirichlet posterior of multinomial rows.
@@ -212,7 +212,9 @@ def expected_states(
             )
         )
     rng = np.random.default_rng(seed)
-    matrices = rng.standard_gamma(table + prior, size=(draws, *table.shape)) if prior else np.array([table] * draws)
+    matrices = (
+        rng.standard_gamma(table + prior, size=(draws, *table.shape)) if np.any(prior) else np.array([table] * draws)
+    )
     matrices = np.nan_to_num(matrices / matrices.sum(axis=2, keepdims=True))
     users = np.tile(np.rint(start).astype(np.int64), (draws, 1))
     mean, matrix = start, np.nan_to_num(transition_matrix(table, prior))

@@ -101,6 +101,15 @@ def _ordered(x: np.ndarray, model: Any, raw: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _fitted(x: np.ndarray, k: int, method: str, seed: int, starts: int) -> tuple[Any, np.ndarray]:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(
+        1
+    ):  # a fit takes milliseconds: threads that wait for each other on a busy machine take seconds
+        return _fit(x, k, method, seed, starts)
+
+
+def _fit(x: np.ndarray, k: int, method: str, seed: int, starts: int) -> tuple[Any, np.ndarray]:
     from sklearn.cluster import HDBSCAN, KMeans
     from sklearn.mixture import GaussianMixture
 

@@ -1,0 +1,279 @@
+"""Who each user is to an operations team: when, how often and for how much they bought, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from opslib import contract
+from opslib.metrics._acquired import last_day, lived, named
+from opslib.metrics._periods import Day, first_day, index, observed_until, whole
+
+SOCIAL = ("like", "comment", "favorite", "share", "follow")
+BUYING = ("add_to_cart", "checkout", "pay")
+TASKS = ("join_campaign", "invite", "check_in", "claim_reward")
+PASSIVE = ("impression", "page_view")  # what is shown to a user is no action
+
+
+def rfm(orders: ir.Table, *, until: Day | None = None, days: int = 365) -> ir.Table:
+    """How recently, how often and for how much each customer bought.
+
+    One row per customer with an order in the window; lazy to the end, it may be long.
+
+    Columns
+    -------
+    user_id   : string
+    recency   : int    days from the last order to `until`; 0 is that day
+    frequency : int    orders in the window
+    monetary  : float  amount less refunds of these orders, in the warehouse's currency
+
+    Definition: the `days` days up to and with `until` (default: the last day with an order). A refund over its order's
+    amount counts as that amount. Scores and segments are the model's (`models.segments.rfm`).
+    Error: none, a census.
+    Source: terms.yml, `segment.rfm`.
+
+    Raises
+    ------
+    ValueError  if `days` is not 1 to 3650.
+    """
+    whole(days, 1, 3650, "days", "rfm")
+    return _bought(orders, last_day(orders.paid_day, until, "rfm"), days)
+
+
+def activity_rfm(daily: ir.Table, *, until: Day | None = None, days: int = 90) -> ir.Table:
+    """The same for a product without orders: how recently, on how many days and how intensely each user was active.
+
+    One row per user active in the window; lazy to the end, it may be long.
+
+    Columns
+    -------
+    user_id   : string
+    recency   : int    days from the last active day to `until`
+    frequency : int    active days in the window
+    monetary  : float  actions in the window; what was merely shown (impressions, page views) does not count
+
+    Definition: the `days` days up to and with `until` (default: the last day of the data).
+    Error: none, a census.
+    Source: terms.yml, `segment.rfm`.
+
+    Raises
+    ------
+    ValueError  if `days` is not 1 to 3650.
+    """
+    whole(days, 1, 3650, "days", "activity_rfm")
+    last = observed_until(daily, until, "activity_rfm")
+    rows = daily.mutate(away=lived(daily.day, last)).filter(_.away.between(0, days - 1))
+    each = rows.group_by("user_id", "away").agg(actions=ibis.ifelse(_.event.isin(PASSIVE), 0, _.n).sum())
+    found = each.group_by("user_id").agg(recency=_.away.min(), frequency=_.count(), monetary=_.actions.sum())
+    return found.mutate(
+        recency=_.recency.cast("int64"), frequency=_.frequency.cast("int64"), monetary=_.monetary.cast("float64")
+    )
+
+
+def profile(
+    users: ir.Table,
+    daily: ir.Table,
+    orders: ir.Table,
+    *,
+    until: Day | None = None,
+    days: int = 90,
+    offset_hours: int = 0,
+) -> ir.Table:
+    """What each user has done lately, as numbers known at the end of a day.
+
+    One row per registered user who was active in the window; lazy to the end, it may be long.
+
+    Columns
+    -------
+    user_id     : string
+    channel     : string  "(none)" for users without one
+    platform    : string
+    tenure_days : int     days since the registration, or since the first active day if that is earlier
+    days_away   : int     days from the last active day to `until`
+    active_7, active_28, active_days : int  active days among the last 7, the last 28, and in the window
+    kinds       : int     different events done (breadth)
+    actions     : int     actions; what was merely shown does not count
+    reads, finished, social, buying, tasks : int  opened items, items read to the end, likes and the like, steps of
+                          buying, campaign tasks
+    seen        : int     (day, event) pairs; the denominator of the three below
+    morning, evening, night : int  of them, those begun from 5 to 11, from 18 to 22, and from 22 to 5 o'clock local time
+    orders      : int     paid orders in the window
+    spent       : float   their net value
+
+    Definition: the `days` days up to and with `until` (default: the last day of the data). Nothing that happened later
+    is in it. Local time is UTC + `offset_hours`, the same all year: where clocks change, an hour's error half of it.
+    Error: none, a census.
+    Source: terms.yml, `segment.persona`.
+
+    Raises
+    ------
+    ValueError  if `days` is not 28 to 3650, or `offset_hours` not −12 to 14.
+    """
+    whole(days, 28, 3650, "days", "profile")
+    whole(offset_hours, -12, 14, "offset_hours", "profile")
+    return _profile(users, daily, orders, observed_until(daily, until, "profile"), days, offset_hours)
+
+
+def _profile(
+    users: ir.Table, daily: ir.Table, orders: ir.Table, last: ir.DateScalar, days: int, offset_hours: int
+) -> ir.Table:
+    rows = daily.mutate(away=lived(daily.day, last)).filter(_.away.between(0, days - 1))
+    hour = (rows.first_ts.hour().cast("int64") + (24 + offset_hours)) % 24
+    rows = rows.mutate(hour=hour)
+    each = rows.group_by("user_id", "away").agg(**_counts(rows))
+    did = each.group_by("user_id").agg(
+        first=_.away.max(),
+        days_away=_.away.min(),
+        active_7=_.away.count(where=_.away < 7),
+        active_28=_.away.count(where=_.away < 28),
+        active_days=_.count(),
+        **{name: each[name].sum().cast("int64") for name in _counts(rows)},
+    )
+    kinds = rows.select("user_id", "event").distinct().group_by("user_id").agg(kinds=_.count())
+    paid = _bought(orders, last, days).select(buyer="user_id", orders="frequency", spent="monetary")
+    who = named(users).filter(_.registered_day <= last)
+    who = who.select("user_id", "channel", "platform", since=lived(_.registered_day, last))
+    joined = who.join(did, "user_id").join(kinds, "user_id").left_join(paid, _.user_id == paid.buyer)
+    whole_numbers = ("days_away", "active_7", "active_28", "active_days", "kinds")
+    return joined.select(
+        "user_id",
+        "channel",
+        "platform",
+        *[joined[c].cast("int64").name(c) for c in whole_numbers],
+        *_counts(rows),
+        tenure_days=ibis.greatest(joined["since"], joined["first"]).cast("int64"),
+        orders=joined["orders"].fill_null(0).cast("int64"),
+        spent=joined["spent"].fill_null(0.0),
+    ).relocate("user_id", "channel", "platform", "tenure_days")
+
+
+def _bought(orders: ir.Table, last: ir.DateScalar, days: int) -> ir.Table:
+    rows = orders.mutate(away=lived(orders.paid_day, last)).filter(_.away.between(0, days - 1))
+    left = _.amount - _.refunded.fill_null(0.0)
+    rows = rows.select("user_id", "away", net=ibis.ifelse(left > 0, left, 0.0))
+    found = rows.group_by("user_id").agg(recency=_.away.min(), frequency=_.count(), monetary=_.net.sum())
+    return found.mutate(recency=_.recency.cast("int64"), frequency=_.frequency.cast("int64"))
+
+
+def _counts(rows: ir.Table) -> dict[str, ir.IntegerValue]:
+    """What is summed over a user's days."""
+
+    def n(holds: ir.BooleanValue) -> ir.IntegerValue:
+        return ibis.ifelse(holds, rows.n, 0).sum()
+
+    def began(holds: ir.BooleanValue) -> ir.IntegerValue:
+        return ibis.ifelse(holds, 1, 0).sum()
+
+    event, hour = rows.event, rows["hour"]
+    return {
+        "actions": n(event.notin(PASSIVE)),
+        "reads": n(event == "read"),
+        "finished": n(event == "complete"),
+        "social": n(event.isin(SOCIAL)),
+        "buying": n(event.isin(BUYING)),
+        "tasks": n(event.isin(TASKS)),
+        "seen": rows.count(),
+        "morning": began((hour >= 5) & (hour < 11)),
+        "evening": began((hour >= 18) & (hour < 22)),
+        "night": began((hour >= 22) | (hour < 5)),
+    }
+
+
+def slipping(
+    users: ir.Table,
+    daily: ir.Table,
+    orders: ir.Table,
+    *,
+    until: Day | None = None,
+    ago: Sequence[int] = (28, 56, 63, 70, 77, 84),
+    horizon_days: int = 28,
+    recent_days: int = 7,
+    days: int = 90,
+    offset_hours: int = 0,
+) -> ir.Table:
+    """Users who were active lately on some past days, as they looked then, and whether they left.
+
+    One row per (ago, user_id) with a user active in the last `recent_days` days; stays lazy, it may be long.
+
+    Columns
+    -------
+    ago     : int  days from that day to `until`
+    left    : int  1 without any activity in the `horizon_days` days after that day, else 0
+    further : the columns of `profile` at the end of that day
+
+    Definition: what happened after the day is in `left` only. Days whose horizon is not over by `until` are absent.
+    Error: rows of one user on several days are not independent.
+    Source: terms.yml, `churn.risk`.
+
+    Raises
+    ------
+    ValueError  if no day is `horizon_days` ago, or as `profile`.
+    """
+    whole(horizon_days, 1, 365, "horizon_days", "slipping")
+    whole(recent_days, 1, days, "recent_days", "slipping")
+    over = [k for k in ago if k >= horizon_days]
+    if not over:
+        raise ValueError(f"slipping: ago must hold a number of days of at least {horizon_days}, got {list(ago)!r}")
+    last = observed_until(daily, until, "slipping")
+    seen = daily.select("user_id", p=index(daily.day)).distinct()
+    parts = []
+    for k in over:
+        rows = _profile(users, daily, orders, first_day(index(last) - k), days, offset_hours)
+        rows = rows.filter(_.days_away < recent_days)
+        back = seen.filter((seen.p > index(last) - k) & (seen.p <= index(last) - k + horizon_days))
+        back = back.select(back_id=_.user_id).distinct()
+        joined = rows.left_join(back, rows.user_id == back.back_id)
+        left = ibis.ifelse(joined.back_id.isnull(), 1, 0).cast("int64")
+        parts.append(joined.mutate(left=left, ago=ibis.literal(k, "int64")).drop("back_id"))
+    found = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return found.relocate("ago", "user_id", "left")
+
+
+def attributes(users: ir.Table) -> ir.Table:
+    """What else is known of users: columns of their table that are not the contract's, such as age or income.
+
+    One row per user; stays lazy, it may be long.
+
+    Columns
+    -------
+    user_id : string
+    further : as loaded, as text; null where not known
+
+    Error: none, what was loaded; often it is known of few.
+    Source: CONTRACT, "Further columns are kept".
+    """
+    own = {*contract.types("users"), *contract.KEYS.values()}
+    return users.select("user_id", *[users[c].cast("string").name(c) for c in users.columns if c not in own])
+
+
+def tastes(
+    events: ir.Table, content: ir.Table, *, event: str = "read", until: Day | None = None, days: int = 90
+) -> ir.Table:
+    """How often each user opened items of each category.
+
+    One row per (user_id, category) that occurs in the window; lazy to the end, it may be long.
+
+    Columns
+    -------
+    user_id  : string
+    category : string  of the item; items without one, or unknown to `content`, are absent
+    n        : int     events `event` on its items
+
+    Definition: the `days` days up to and with `until` (default: the last day of the data).
+    Error: none, a census.
+    Source: terms.yml, `segment.persona`.
+
+    Raises
+    ------
+    ValueError  if `days` is not 1 to 3650.
+    """
+    whole(days, 1, 3650, "days", "tastes")
+    last = observed_until(events, until, "tastes")
+    rows = events.mutate(away=lived(events.day, last)).filter(_.away.between(0, days - 1) & (_.event == event))
+    rows, items = contract.keyed(rows, content, names=("content_id",))
+    kind = items.filter(_.category.notnull() & (_.category != "")).select("content_id", "category")
+    both = rows.select("user_id", "content_id").join(kind, "content_id")
+    return both.group_by("user_id", "category").agg(n=_.count().cast("int64"))

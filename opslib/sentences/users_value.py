@@ -1,0 +1,130 @@
+"""What the report on users says about value: RFM segments, and the first steps of those who stay."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from opslib import columns, text
+from opslib.models.segments import segment_name
+from opslib.report.finding import Finding
+from opslib.sentences.users import census, pp
+from opslib.text import say
+
+
+def rfm_labels(bought: bool) -> dict[str, str]:
+    """Heads of the table by what RFM rests on."""
+    stayed = say(zh="留在本群，人", en="Stayed in it (users)")
+    value = say(zh="净收入", en="Net revenue") if bought else say(zh="行为数", en="Actions")
+    often = (
+        say(zh="订单数（中位）", en="Orders (median)")
+        if bought
+        else say(zh="活跃天数（中位）", en="Active days (median)")
+    )
+    return {"value": value, "frequency": often, "stayed": stayed}
+
+
+def rfm_formats(bought: bool) -> dict[str, str]:
+    return {"value": "money" if bought else "number"}
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with segments under their names."""
+    return table.assign(segment=[segment_name(s) for s in table["segment"]])
+
+
+def rfm(table: pd.DataFrame, *, bought: bool) -> list[Finding]:
+    """Which segment carries the value, and the valuable ones that slip."""
+    top = table.iloc[0]
+    found = [
+        Finding(
+            "rfm.top",
+            "info",
+            say(
+                zh="「{name}」{users} 人（{share}）带来 {value} 的{what}。",
+                en="“{name}”, {users} users ({share}), account for {value} of {what}.",
+                name=segment_name(top["segment"]),
+                users=text.number(top["users"]),
+                share=text.percent(top["share"]),
+                value=text.percent(top["value_share"]),
+                what=say(zh="净收入", en="net revenue") if bought else say(zh="行为量", en="actions"),
+            ),
+            metric="segment.rfm",
+            value=top["value_share"],
+            n=table["users"].sum(),
+            format="percent",
+            no_interval=census(),
+        )
+    ]
+    slipping = table[table["segment"].isin(["cannot_lose", "at_risk"])]
+    if len(slipping):
+        users, share = slipping["users"].sum(), slipping["value_share"].sum()
+        found.append(
+            Finding(
+                "rfm.slipping",
+                "watch" if share >= 0.1 else "info",
+                say(
+                    zh="曾经的好客户正在离开：{names}共 {users} 人，占{what} {share}。",
+                    en="Good customers who slip away: {names}, {users} users with {share} of {what}.",
+                    names=say(zh="「", en="“")
+                    + say(zh="」「", en="”, “").join(segment_name(s) for s in slipping["segment"])
+                    + say(zh="」", en="”"),
+                    users=text.number(users),
+                    share=text.percent(share),
+                    what=say(zh="净收入", en="net revenue") if bought else say(zh="行为量", en="actions"),
+                ),
+                metric="segment.rfm",
+                value=share,
+                n=users,
+                format="percent",
+                no_interval=census(),
+            )
+        )
+    return found
+
+
+def rfm_note(tied: float, *, bought: bool, days: int) -> str:
+    basis = (
+        say(zh="订单", en="orders")
+        if bought
+        else say(
+            zh="活跃（没有订单表）：最近活跃、活跃天数、行为数",
+            en="activity (there are no orders): last active day, active days, actions",
+        )
+    )
+    return say(
+        zh="依据近 {days} 天的{basis}。五分位按数值切分，数值相同者必同分；{tied} 的人频次相同，因此各档人数不等。",
+        en="Based on {basis} of the last {days} days. Fifths by value, equal values have equal scores; {tied} share one frequency, so fifths are not equally large.",
+        days=days,
+        basis=basis,
+        tied=text.percent(tied, 0),
+    )
+
+
+def first_steps(table: pd.DataFrame) -> Finding:
+    """The early behaviour that goes most with staying, and the check that would make it causal."""
+    top = table.iloc[0]
+    clear = top["low"] > 0 and top["p_adjusted"] < 0.05
+    event = columns.value_name("event", top["event"])
+    if not clear:
+        words = say(
+            zh="没有哪种早期行为与留下有明显关联（活跃天数相同者相比）。",
+            en="No early behaviour clearly goes with staying, among users active on equally many days.",
+        )
+    else:
+        words = say(
+            zh="早期做过「{event}」的新用户留下的比例高 {diff}（活跃天数相同者相比）；这是关联，需要随机引导一半新用户去做才能证明因果。",
+            en="New users who did “{event}” early stay more often by {diff}, among users active on equally many days; an association: guide a random half of new users to it to see whether it is a cause.",
+            event=event,
+            diff=pp(top["diff"]),
+        )
+    return Finding(
+        "users.first_steps",
+        "info",
+        words,
+        metric="retention.early",
+        value=top["diff"],
+        low=top["low"],
+        high=top["high"],
+        n=top["did"] + top["others"],
+        format="points",
+    )
