@@ -1,6 +1,7 @@
 """Findings in, one self-contained page out; the page never knows what it shows."""
 
 from opslib.privacy import configure
+from opslib.report.earlier import earlier
 from opslib.report.finding import Action, Finding, attempt, cards, headline, section
 from opslib.report.latest import latest, proposed
 from opslib.report.lists import write_list
@@ -12,6 +13,7 @@ __all__ = [
     "attempt",
     "cards",
     "configure",
+    "earlier",
     "headline",
     "key_table",
     "latest",

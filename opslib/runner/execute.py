@@ -55,6 +55,7 @@ def _execute(job: Job, aside: Path) -> tuple[str, str]:
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     os.environ["OPSLIB_RUN_DIR"] = str(aside.resolve())
+    os.environ["OPSLIB_RUN_SOURCE"] = str(job.parameters.get("source", ""))
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, not one in the user's home
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
