@@ -49,7 +49,9 @@ def segment_reading(
     if by != FAVOURITE and by not in users.columns:
         raise ValueError(f"segment_reading: by must be {FAVOURITE!r} or a column of users, got {by!r}")
     events, users = contract.keyed(events, users)
-    kinds = _content.item_rows(events, None, opened, "segment_reading").filter(_.event.isin(["impression", opened, "complete"]))
+    kinds = _content.item_rows(events, None, opened, "segment_reading").filter(
+        _.event.isin(["impression", opened, "complete"])
+    )
     named = _content.described(content).select("category", item="content_id")
     rows = kinds.join(named, [("content_id", "item")]).select("user_id", "event", "day", "category")
     days = bounds(period, "segment_reading")
@@ -61,10 +63,14 @@ def segment_reading(
         members = counts.mutate(place=first).filter(_.place == 0).select(member="user_id", segment="category")
     else:
         members = users.select(member="user_id", segment=users[by].cast("string").nullif("").fill_null(NONE))
-    each = now.join(members, [("user_id", "member")]).group_by("segment", "category", "user_id").agg(
-        n=ibis.ifelse(_.event == "impression", 1, 0).sum().cast("float64"),
-        o=ibis.ifelse(_.event == opened, 1, 0).sum(),
-        x=ibis.ifelse(_.event == "complete", 1, 0).sum().cast("float64"),
+    each = (
+        now.join(members, [("user_id", "member")])
+        .group_by("segment", "category", "user_id")
+        .agg(
+            n=ibis.ifelse(_.event == "impression", 1, 0).sum().cast("float64"),
+            o=ibis.ifelse(_.event == opened, 1, 0).sum(),
+            x=ibis.ifelse(_.event == "complete", 1, 0).sum().cast("float64"),
+        )
     )
     each = each.filter(_.n > 0)
     return (

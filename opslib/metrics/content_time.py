@@ -40,9 +40,9 @@ def content_ages(
     sizes = grown.group_by("category").agg(items=_.count())
     ages = ibis.range(days + 1).unnest().name("age").as_table().mutate(age=_.age.cast("int64"))
     frame = sizes.cross_join(ages).left_join(seen, ["category", "age"])
-    return frame.select(
-        "category", "age", "items", opens=_.opens.fill_null(0), views=_.views.fill_null(0.0)
-    ).order_by("category", "age")
+    return frame.select("category", "age", "items", opens=_.opens.fill_null(0), views=_.views.fill_null(0.0)).order_by(
+        "category", "age"
+    )
 
 
 def item_ages(
@@ -86,7 +86,9 @@ def _aged(
     rows = events.filter((_.event == opened) & _.content_id.notnull()).select("content_id", "day")
     last = observed_until(events, until, metric)
     first = events.day.min().as_scalar()
-    grown = _content.described(content).filter((_.published_day >= first) & (_.published_day + ibis.interval(days=days) <= last))
+    grown = _content.described(content).filter(
+        (_.published_day >= first) & (_.published_day + ibis.interval(days=days) <= last)
+    )
     daily = rows.group_by("day").agg(total=_.count())
     mean = daily.agg(mean=_.total.mean())
     daily = daily.cross_join(mean).select(opened_day="day", weight=_.mean / _.total)
@@ -122,7 +124,9 @@ def content_hours(
     """
     whole(days, 1, 60, "days", "content_hours")
     last, first = observed_until(events, None, "content_hours"), events.day.min().as_scalar()
-    items = _content.described(content.mutate(at=_.published_at)).join(content.select(item="content_id", at="published_at"), [("content_id", "item")])
+    items = _content.described(content.mutate(at=_.published_at)).join(
+        content.select(item="content_id", at="published_at"), [("content_id", "item")]
+    )
     if period is not None:
         items = items.filter(items.published_day.between(*map(ibis.date, period)))
     items = items.filter((_.published_day >= first) & (_.published_day + ibis.interval(days=days - 1) <= last))
@@ -181,8 +185,9 @@ def topic_weeks(
         counts.select(
             "week", *numbers, category=_.category.fill_null(NONE), topic=_.topic.fill_null(NONE), published=zero
         ).select("category", "topic", "week", "published", *numbers),
-        new.mutate(week=(_.ago // 7).cast("int64"), published=ibis.literal(1, "int64"), **dict.fromkeys(numbers, zero))
-        .select("category", "topic", "week", "published", *numbers),
+        new.mutate(
+            week=(_.ago // 7).cast("int64"), published=ibis.literal(1, "int64"), **dict.fromkeys(numbers, zero)
+        ).select("category", "topic", "week", "published", *numbers),
     )
     total = both.group_by("category", "topic", "week").agg(
         **{name: _[name].sum().cast("int64") for name in ("published", *numbers)}

@@ -10,6 +10,7 @@ import pandas as pd
 from opslib.errors import TooLittleError
 from opslib.models.content import KEEP
 from opslib.models.indices import GammaPrior, above, gamma_prior, indices
+from opslib.text import say
 
 REACTIONS = ("likes", "comments", "favorites", "shares", "follows")
 OUTCOMES = ("completes", "opens", "reactions")
@@ -44,12 +45,29 @@ def clean(items: pd.DataFrame) -> pd.DataFrame:
     """
     shown = items["impressions"] > 0
     told = ~(items["opens"] > items["impressions"]) & ~(items["completes"] > items["impressions"])
+    told |= ~items["exposed"] if "exposed" in items else False
     kept = items[shown & told].reset_index(drop=True)
     if kept.empty:
         raise TooLittleError(
-            f"rates of items need impressions: {len(items):,} items, {int(shown.sum()):,} of them with impressions"
+            say(
+                zh="内容的比率需要曝光数：{n} 条内容中 {shown} 条有曝光",
+                en="rates of items need impressions: {n} items, {shown} of them with impressions",
+                n=len(items),
+                shown=int(shown.sum()),
+            )
         )
     return kept
+
+
+def posts(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Items that carry their own counts (`metrics.content.content_numbers`), as items for `clean` and `judged`.
+
+    Columns added: `exposed`, False where nobody was told how often items were shown. Then every item stands for one
+    exposure, and items can be compared, but neither culled nor boosted: an item that was shown more has more reactions.
+    """
+    known = numbers["impressions"].notna().any()
+    shown = numbers["impressions"] if known else pd.Series(1.0, numbers.index)
+    return numbers.assign(impressions=shown.fillna(0.0), exposed=known)
 
 
 def outcome(items: pd.DataFrame) -> str:
@@ -64,7 +82,12 @@ def outcome(items: pd.DataFrame) -> str:
             return name
     if any((items[name] > 0).any() for name in REACTIONS if name in items):
         return "reactions"
-    raise TooLittleError("items without completions, opens or reactions cannot be told apart")
+    raise TooLittleError(
+        say(
+            zh="没有读完、打开或互动，内容之间无从比较",
+            en="items without completions, opens or reactions cannot be told apart",
+        )
+    )
 
 
 def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "category") -> pd.DataFrame:
@@ -115,6 +138,8 @@ def _decided(table: pd.DataFrame, prior: GammaPrior, rules: Rules) -> pd.DataFra
     low = 1 - above(table["hits"], table["expected"], prior, rules.cull_below)
     week = table["last_week"] if "last_week" in table else table["impressions"]
     cull, boost = (low > rules.sure) & (week > 0), (high > rules.sure) & (table["impressions"] > 0)
+    if "exposed" in table:
+        cull, boost = cull & table["exposed"], boost & table["exposed"]
     decision = np.where(cull, "cull", np.where(boost, "boost", KEEP))
     wrong = np.where(cull, 1 - low, np.where(boost, 1 - high, np.nan))
     return table.assign(decision=decision.astype(object), wrong=wrong, week=week.astype(float))
@@ -190,7 +215,12 @@ def followed(table: pd.DataFrame, cull: pd.DataFrame | None, boost: pd.DataFrame
     """
     lists = [t.assign(listed=name) for name, t in (("cull", cull), ("boost", boost)) if t is not None and len(t)]
     if not lists:
-        raise TooLittleError("no earlier report of this source has left a list")
+        raise TooLittleError(
+            say(
+                zh="此前没有同一数据源的报告留下名单，下次报告将在此跟进",
+                en="no earlier report of this source has left a list; the next one follows up here",
+            )
+        )
     then = pd.concat(lists)[["content_id", "listed", "week", "index"]]
     then = then.rename(columns={"week": "week_before", "index": "index_before"})
     then["content_id"] = then["content_id"].astype(str)
@@ -203,3 +233,20 @@ def followed(table: pd.DataFrame, cull: pd.DataFrame | None, boost: pd.DataFrame
     became = np.where(done, "followed", np.where(both["decision"] == both["listed"], "not_followed", "settled"))
     order = ["content_id", "title", "category", "listed", "week_before", "week", "index_before", "index", "low", "high"]
     return both.assign(became=became)[[*order, "became"]]
+
+
+def troubles(counted: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """What spoils rates: one row per trouble that happens, with n, of and an example.
+
+    `counted`: as of `metrics.content.content_unknown`; `items`: before `clean`.
+    """
+    found = counted.rename(columns={"issue": "trouble"})[["trouble", "n", "of", "example"]]
+    parts = [found] if len(found) else []
+    more = items[(items["impressions"] > 0) & (items["opens"] > items["impressions"])]
+    single = items[items["placements"] == 1] if "placements" in items else items.iloc[:0]
+    for name, rows in (("more_opens", more), ("one_placement", single)):
+        if len(rows):
+            parts.append(
+                pd.DataFrame([{"trouble": name, "n": len(rows), "of": len(items), "example": rows["content_id"].min()}])
+            )
+    return pd.concat(parts, ignore_index=True) if parts else found

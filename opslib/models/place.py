@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,45 @@ class Factors:
         """Value → factor; empty for a dimension that was not fitted."""
         return {k: float(v) for k, v in self.of[name].items()} if name in self.of else {}
 
-    def table(self, name: str, counts: pd.DataFrame | None = None) -> pd.DataFrame:
-        """One row per value: (name), factor."""
-        return self.of[name].rename("factor").rename_axis(name).reset_index()
+    def table(self, name: str) -> pd.DataFrame:
+        """One row per value: (name), place_factor.
+
+        Raises
+        ------
+        TooLittleError  if the dimension was not fitted, or has one value only.
+        """
+        if name not in self.of or len(self.of[name]) < 2:
+            raise TooLittleError(
+                say(
+                    zh="「{name}」只有一种取值，无从比较", en="{name} has one value only: nothing to compare", name=name
+                )
+            )
+        return self.of[name].rename("place_factor").rename_axis(name).reset_index()
+
+
+def lifts(cells: pd.DataFrame, base: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Each placement against `base` on the same items, positions and ages, and everybody's raw open rate.
+
+    `cells`: as of `metrics.content.content_cells`. The table is that of `exposure.stratified_lift`, its groups called
+    placement.
+
+    Raises
+    ------
+    TooLittleError  with one placement only, or without opens.
+    """
+    from opslib.models.exposure import stratified_lift
+
+    if cells["placement"].nunique() < 2 or cells["opens"].sum() == 0:
+        raise TooLittleError(
+            say(zh="展示位对比需要两个展示位和打开", en="a comparison of placements needs two of them, and opens")
+        )
+    found = stratified_lift(
+        cells, strata=["content_id", "position", "age"], group="placement", base=base, hits="opens", of="impressions"
+    )
+    sums = cells.groupby("placement")[["opens", "impressions"]].sum()
+    crude = sums["opens"] / sums["impressions"]
+    crude.attrs["n"] = int(sums["impressions"].sum())
+    return found.rename(columns={"group": "placement"}), crude
 
 
 def factors(
@@ -49,7 +86,9 @@ def factors(
     if (x > n).any() or (x < 0).any():
         raise ValueError(f"factors: {hits} must lie between 0 and {of}")
     if x.sum() == 0:
-        raise TooLittleError(f"a correction for places needs {hits}, there are none")
+        raise TooLittleError(
+            say(zh="没有打开或读完，无从估计位置的影响", en="no {hits}: no correction for places", hits=hits)
+        )
     coded = [pd.factorize(frame[name], sort=True, use_na_sentinel=False) for name in (item, *dims)]
     codes, names = [c for c, _ in coded], [k for _, k in coded]
     values = [np.ones(len(k)) for k in names]

@@ -78,7 +78,7 @@ def cull(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list
         ),
         metric="content.cull",
         value=len(rows),
-        low=max(0.0, len(rows) * (1 - float(rows["wrong"].mean())) - 1),
+        low=len(rows) - float(rows["wrong"].sum()),
         high=len(rows),
         n=len(table),
     )
@@ -94,7 +94,7 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
         "content.boost",
         "good",
         say(
-            zh="有 {n} 条内容值得加大曝光：只占最近一周 {share} 的曝光，指数都高于 {limit}；曝光增至 {times} 倍，每周约多 {gain} 次{what}。",
+            zh="有 {n} 条内容值得加大曝光：只占最近一周 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
             en="{n} items deserve more exposure: they hold {share} of last week's impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
             n=len(rows),
             share=text.percent(rows["week"].sum() / table["week"].sum()),
@@ -105,7 +105,7 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
         ),
         metric="content.boost",
         value=len(rows),
-        low=max(0.0, len(rows) * (1 - float(rows["wrong"].mean())) - 1),
+        low=len(rows) - float(rows["wrong"].sum()),
         high=len(rows),
         n=len(table),
     )
@@ -208,6 +208,11 @@ def followed(table: pd.DataFrame) -> list[Finding]:
             )
         )
     return found
+
+
+def picture(rows: pd.DataFrame, draw: Any, **how: Any) -> Any:
+    """The figure of a list; none of an empty one."""
+    return draw(rows, **how) if len(rows) else None
 
 
 def lists_note(rules: Rules) -> str:
