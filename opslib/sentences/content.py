@@ -92,7 +92,7 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
         return [_nothing("boost", table, rules.boost_above)]
     whole = Finding(
         "content.boost",
-        "good",
+        "act",
         say(
             zh="有 {n} 条内容值得加大曝光：只占最近一周 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
             en="{n} items deserve more exposure: they hold {share} of last week's impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
@@ -109,7 +109,7 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
         high=len(rows),
         n=len(table),
     )
-    return [whole, *(_item("boost", row, "good", outcome) for row in rows.head(most).to_dict("records"))]
+    return [whole, *(_item("boost", row, "act", outcome) for row in rows.head(most).to_dict("records"))]
 
 
 def _item(decision: str, row: dict[str, Any], level: str, outcome: str) -> Finding:
