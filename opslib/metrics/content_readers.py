@@ -128,7 +128,7 @@ def readings(
     who = kept.select("user_id").distinct().mutate(back=_.user_id.reverse())
     who = who.order_by("back", "user_id").limit(most_users).select(reader="user_id")
     kept = kept.join(who, [("user_id", "reader")])
-    late = ibis.literal(False) if split is None else _.day >= ibis.date(as_day(split, "split", "readings"))
+    late = kept.day.isnull() if split is None else kept.day >= ibis.date(as_day(split, "split", "readings"))
     found = kept.group_by("user_id", "content_id", "title", "category").agg(
         before=ibis.ifelse(late, 0, 1).max().cast("int64"), after=ibis.ifelse(late, 1, 0).max().cast("int64")
     )

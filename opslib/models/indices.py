@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import optimize, special
 
 from opslib.errors import TooLittleError
+from opslib.text import say
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,14 @@ def gamma_prior(hits: Any, expected: Any) -> GammaPrior:
     x, e = _counts(hits, expected)
     x, e = x[e > 0], e[e > 0]
     if len(x) < 2 or x.sum() == 0:
-        raise TooLittleError(f"an index needs two items with exposure and a response, {len(x)} items, {x.sum():g} hits")
+        raise TooLittleError(
+            say(
+                zh="内容指数需要至少两条有曝光的内容和至少一次回应；现有 {n} 条、{x} 次",
+                en="an index needs two items with exposure and a response; there are {n} items, {x} hits",
+                n=len(x),
+                x=int(x.sum()),
+            )
+        )
 
     def loss(theta: np.ndarray) -> float:
         a, b = np.exp(theta)

@@ -87,7 +87,7 @@ def factors(
         raise ValueError(f"factors: {hits} must lie between 0 and {of}")
     if x.sum() == 0:
         raise TooLittleError(
-            say(zh="没有打开或读完，无从估计位置的影响", en="no {hits}: no correction for places", hits=hits)
+            say(zh="没有打开或读完，无从估计位置的影响", en="no opens and no completions: no correction for places")
         )
     coded = [pd.factorize(frame[name], sort=True, use_na_sentinel=False) for name in (item, *dims)]
     codes, names = [c for c, _ in coded], [k for _, k in coded]
