@@ -55,7 +55,9 @@ def clustered(frame: pd.DataFrame, *, by: str | list[str], hits: str, of: str, l
 def chain(items: pd.DataFrame, by: str) -> pd.DataFrame:
     """Every rate of the chain by group: one row per (by, event) as `clustered`, with data only."""
     parts = []
+    opened = "opens" in items and (items["opens"] > 0).any()
     for name, (hits, of) in RATES.items():
+        of = of if opened else "impressions"  # posts tell reactions and reach, not who opened them
         if hits in items and (items[hits] > 0).any() and (items[of] > 0).any():
             parts.append(clustered(items, by=by, hits=hits, of=of).assign(event=name))
     if not parts:
@@ -74,7 +76,7 @@ def weighted(items: pd.DataFrame, weights: dict[str, float], *, by: str = "categ
 def leaders(items: pd.DataFrame, *, hits: str, of: str, most: int = 10) -> pd.DataFrame:
     """Items by the lower bound of their rate, drawn to their category's: `shrink_by_group`, best first."""
     if not items[hits].sum():
-        raise TooLittleError(say(zh="没有{hits}数据，无法排序", en="no {hits}: nothing to rank", hits=hits))
+        raise TooLittleError(say(zh="没有读完数据，无法排序", en="nobody tracks completions: nothing to rank"))
     rows = items[items[of] >= items[hits]]
     return shrink_by_group(rows, hits=hits, of=of, group="category").nlargest(most, "low").reset_index(drop=True)
 

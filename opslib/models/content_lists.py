@@ -59,15 +59,16 @@ def clean(items: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def posts(numbers: pd.DataFrame) -> pd.DataFrame:
+def posts(numbers: pd.DataFrame, days: int = 7) -> pd.DataFrame:
     """Items that carry their own counts (`metrics.content.content_numbers`), as items for `clean` and `judged`.
 
-    Columns added: `exposed`, False where nobody was told how often items were shown. Then every item stands for one
+    Columns added: `last_week`, the impressions of a mean week of the period, which is `days` long; `exposed`, False where nobody was told how often items were shown. Then every item stands for one
     exposure, and items can be compared, but neither culled nor boosted: an item that was shown more has more reactions.
     """
     known = numbers["impressions"].notna().any()
     shown = numbers["impressions"] if known else pd.Series(1.0, numbers.index)
-    return numbers.assign(impressions=shown.fillna(0.0), exposed=known)
+    shown = shown.fillna(0.0)
+    return numbers.assign(impressions=shown, exposed=known, last_week=shown * 7 / days)
 
 
 def outcome(items: pd.DataFrame) -> str:

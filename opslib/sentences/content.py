@@ -68,8 +68,8 @@ def cull(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list
         "content.cull",
         "act",
         say(
-            zh="有 {n} 条内容应停止展示：占最近一周 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}。",
-            en="{n} items should no longer be shown: they take {share} of last week's impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week.",
+            zh="有 {n} 条内容应停止展示：占近期 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}。",
+            en="{n} items should no longer be shown: they take {share} of recent impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week.",
             n=len(rows),
             share=text.percent(rows["week"].sum() / table["week"].sum()),
             limit=text.percent(rules.cull_below, 0),
@@ -94,8 +94,8 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
         "content.boost",
         "act",
         say(
-            zh="有 {n} 条内容值得加大曝光：只占最近一周 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
-            en="{n} items deserve more exposure: they hold {share} of last week's impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
+            zh="有 {n} 条内容值得加大曝光：只占近期 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
+            en="{n} items deserve more exposure: they hold {share} of recent impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
             n=len(rows),
             share=text.percent(rows["week"].sum() / table["week"].sum()),
             limit=text.write(rules.boost_above, "times"),
