@@ -32,7 +32,8 @@ class Factors:
         if name not in self.of or len(self.of[name]) < 2:
             raise TooLittleError(
                 say(
-                    zh="「{name}」只有一种取值，无从比较", en="{name} has one value only: nothing to compare", name=name
+                    zh="位置没有上报或只有一种取值，无从比较",
+                    en="positions are not sent, or one only: nothing to compare",
                 )
             )
         return self.of[name].rename("place_factor").rename_axis(name).reset_index()
