@@ -203,7 +203,7 @@ def test_hours_of_publishing_are_local_ones():
         {"hour": pd.to_datetime(["2026-01-01 01:00", "2026-01-01 23:00"]), "items": 9, "mean": [1.4, 0.6], "var": 0.01}
     )
     got = over_time.hours(rows, "Asia/Shanghai", width=1)
-    assert got["hour"].tolist() == [7, 9] and got["lift"].tolist() == pytest.approx([-0.4, 0.4])
+    assert got["hour"].tolist() == ["07:00", "09:00"] and got["lift"].tolist() == pytest.approx([-0.4, 0.4])
 
 
 # Models

@@ -72,7 +72,9 @@ def likings(reading: pd.DataFrame) -> pd.DataFrame:
     wide = reading.pivot_table(index="segment", columns="category", values="finishers", fill_value=0)
     found = affinity(wide.to_numpy())
     cells = wide.stack().rename("users").reset_index()
-    return cells.assign(affinity=found.index.ravel(), residual=found.adj.ravel(), p_adjusted=found.p_adjusted.ravel())
+    return cells.assign(
+        affinity=np.round(found.index.ravel()), residual=found.adj.ravel(), p_adjusted=found.p_adjusted.ravel()
+    )
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def hours(rows: pd.DataFrame, zone: str, *, width: int = 3, level: float = 0.95)
 
     Columns
     -------
-    hour            : int    the band's first local hour
+    hour            : str    the band's first local hour, 06:00
     items           : int
     lift, low, high : float  opens in the first days over the category's mean, − 1
 
@@ -88,7 +88,8 @@ def hours(rows: pd.DataFrame, zone: str, *, width: int = 3, level: float = 0.95)
     var = (sums["xx"] - sums["k"] * average**2).clip(lower=0) / (sums["k"] - 1)
     half = special.stdtrit(sums["k"] - 1, (1 + level) / 2) * np.sqrt(var / sums["k"])
     table = sums.assign(items=sums["k"].astype(int), lift=average - 1, low=average - half - 1, high=average + half - 1)
-    return table.reset_index()[["hour", "items", "lift", "low", "high"]].sort_values("hour").reset_index(drop=True)
+    table = table.reset_index().sort_values("hour").reset_index(drop=True)
+    return table.assign(hour=table["hour"].map("{:02d}:00".format))[["hour", "items", "lift", "low", "high"]]
 
 
 def rising(weeks: pd.DataFrame, *, level: float = 0.95, least: int = 20) -> pd.DataFrame:

@@ -46,9 +46,9 @@ def hours(table: pd.DataFrame) -> Finding:
         "content.hour",
         "info",
         say(
-            zh="{start} 时起的时段发布的内容最初几天的打开数比平均 {lift}；{sure}。",
-            en="Items published from {start} o'clock had {lift} opens in their first days against the average; {sure}.",
-            start=int(best["hour"]),
+            zh="{start} 起的时段发布的内容最初几天的打开数比平均 {lift}；{sure}。",
+            en="Items published from {start} on had {lift} opens in their first days against the average; {sure}.",
+            start=best["hour"],
             lift=text.percent(best["lift"], sign=True),
             sure=say(
                 zh="时段有差异，可以做一次随机排期来确认",
