@@ -117,8 +117,8 @@ def _item(decision: str, row: dict[str, Any], level: str, outcome: str) -> Findi
         f"content.{decision}.{row['content_id']}",
         level,
         say(
-            zh="{verb}「{title}」（{category}）：{why}；判错概率 {wrong}。",
-            en="{verb} “{title}” ({category}): {why}; chance of being wrong {wrong}.",
+            zh="{verb}「{title}」（「{category}」）：{why}；判错概率 {wrong}。",
+            en="{verb} “{title}” (“{category}”): {why}; chance of being wrong {wrong}.",
             verb=say(zh="停止展示", en="Stop showing") if decision == "cull" else say(zh="多展示", en="Push"),
             title=_title(row),
             category=row["category"],

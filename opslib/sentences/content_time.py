@@ -74,8 +74,8 @@ def rising(table: pd.DataFrame) -> list[Finding]:
             f"content.rising.{row['topic']}",
             "act" if row["low"] > HIGHLY else "watch",
             say(
-                zh="话题「{topic}」（{category}）上升：一周打开 {before} → {now}，占比 {change}。",
-                en="Topic “{topic}” ({category}) rises: {before} → {now} opens a week, its share {change}.",
+                zh="话题「{topic}」（「{category}」）上升：一周打开 {before} → {now}，占比 {change}。",
+                en="Topic “{topic}” (“{category}”) rises: {before} → {now} opens a week, its share {change}.",
                 topic=row["topic"],
                 category=row["category"],
                 before=text.number(row["before"]),
