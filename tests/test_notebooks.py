@@ -30,7 +30,8 @@ def test_a_module_runs_on_the_sample_and_states_findings_in_the_language(module,
     findings = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
     assert findings and record["verdict"]
     for finding in findings:
-        assert bool(re.search(r"[\u4e00-\u9fff]", finding["text"])) == (lang == "zh"), finding["text"]
+        said = re.sub("“[^”]*”", "", finding["text"])  # titles and categories keep their own language, in quotes
+        assert bool(re.search(r"[\u4e00-\u9fff]", said)) == (lang == "zh"), finding["text"]
         if finding["value"] is not None:
             assert finding["low"] is not None or finding["high"] is not None or finding["no_interval"], finding
     page = (folder / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,69 @@
+"""What happened to items: the events that carry one, its place, its age, and the names of the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from opslib.metrics._acquired import within
+from opslib.metrics._periods import Period, whole
+
+NONE = "(none)"  # an item, or a place, that the tracker does not name
+REACTIONS = {"like": "likes", "comment": "comments", "favorite": "favorites", "share": "shares", "follow": "follows"}
+FROM_DAYS = (0, 1, 3, 7, 14, 30, 60)  # the first days of age of the bands
+LAST_POSITION = 20  # this place in the list and all behind it
+NO_POSITION = -1
+ITEM = ("source", "category", "author_id", "topic", "originality")
+
+
+def names(opened: str) -> dict[str, str]:
+    """Event → count: what an item goes through."""
+    return {"impression": "impressions", opened: "opens", "complete": "completes", **REACTIONS}
+
+
+def item_rows(events: ir.Table, period: Period | None, opened: str, metric: str) -> ir.Table:
+    """The events of the period that carry an item and say what became of it."""
+    rows = within(events, "day", period, metric)
+    return rows.filter(_.event.isin(list(names(opened))) & _.content_id.notnull() & (_.content_id != ""))
+
+
+def counted(opened: str) -> dict[str, ir.IntegerScalar]:
+    """One sum for each kind of event."""
+    return {name: ibis.ifelse(_.event == event, 1, 0).sum().cast("int64") for event, name in names(opened).items()}
+
+
+def described(content: ir.Table) -> ir.Table:
+    """One row per item: what it is, blanks named."""
+    texts = {c: _[c].nullif("").fill_null(NONE) for c in ITEM if c != "originality"}
+    return content.select("content_id", "published_day", "title", "originality", **texts)
+
+
+def placed(rows: ir.Table) -> dict[str, ir.Value]:
+    """The place: its name, and the position, the far ones together."""
+    behind = ibis.ifelse(_.position > LAST_POSITION, LAST_POSITION, _.position)
+    return {
+        "placement": _.placement.nullif("").fill_null(NONE),
+        "position": behind.fill_null(NO_POSITION).cast("int64"),
+    }
+
+
+def band(age: ir.IntegerValue) -> ir.IntegerValue:
+    """The first day of the band that an age in days lies in; what is older than its publication counts as day 0."""
+    return ibis.cases(*((age >= day, day) for day in reversed(FROM_DAYS[1:])), else_=0).cast("int64")
+
+
+def weight(column: ir.Value, factors: Mapping | None) -> ir.FloatingValue:
+    """Each value's factor as a literal of the expression; 1 where there is none."""
+    if not factors:
+        return ibis.literal(1.0)
+    return ibis.cases(*((column == value, round(float(f), 6)) for value, f in factors.items()), else_=1.0)
+
+
+def most_shown(rows: ir.Table, most: int, metric: str) -> ir.Table:
+    """The items with most impressions, `most` of them; of equals the first by name."""
+    whole(most, 1, 100_000, "most", metric)
+    shown = rows.filter(_.event == "impression").group_by("content_id").agg(shown=_.count())
+    return shown.order_by(ibis.desc("shown"), "content_id").limit(most)

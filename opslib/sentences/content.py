@@ -1,0 +1,226 @@
+"""What the content report says first: what to stop showing, what to show more, and what became of the last lists."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+
+from opslib import text
+from opslib.models.content_lists import Rules, chosen
+from opslib.report.finding import Action, Finding
+from opslib.text import say
+
+
+def outcome_name(name: str) -> str:
+    """What is counted as a success, as a reader calls it."""
+    return {
+        "completes": say(zh="读完", en="completions"),
+        "opens": say(zh="打开", en="opens"),
+        "reactions": say(zh="互动", en="reactions"),
+    }[name]
+
+
+def headline(table: pd.DataFrame, outcome: str) -> str:
+    """The page's one sentence."""
+    cull, boost = chosen(table, "cull"), chosen(table, "boost")
+    if cull.empty and boost.empty:
+        return say(
+            zh="{n} 条内容中，没有哪条能有把握地判为该停或该推；继续测试。",
+            en="Of {n} items none is surely to be stopped or pushed; keep testing.",
+            n=text.number(len(table)),
+        )
+    return say(
+        zh="停止展示 {cull} 条、加大曝光 {boost} 条内容，预计每周多 {gain} 次{what}。",
+        en="Stop showing {cull} items and push {boost}: about {gain} more {what} a week.",
+        cull=len(cull),
+        boost=len(boost),
+        gain=text.number(round(float(cull["gain"].sum() + boost["gain"].sum()))),
+        what=outcome_name(outcome),
+    )
+
+
+def evidence(table: pd.DataFrame, decision: str, outcome: str) -> list[str]:
+    """For each item of a list, what speaks for it, in one line."""
+    return [_evidence(row, outcome) for row in chosen(table, decision).to_dict("records")]
+
+
+def _evidence(row: dict[str, Any], outcome: str) -> str:
+    return say(
+        zh="{shown} 次曝光得到 {hits} 次{what}，同类目平均内容在相同位置应有 {expected} 次；指数 {index}（{span}）",
+        en="{shown} impressions brought {hits} {what}, an average item in the same places {expected}; index {index} ({span})",
+        shown=text.number(row["impressions"]),
+        hits=text.number(row["hits"]),
+        what=outcome_name(outcome),
+        expected=text.number(row["expected"], 1),
+        index=text.write(row["index"], "times"),
+        span=text.interval(row["low"], row["high"], "times"),
+    )
+
+
+def cull(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list[Finding]:
+    """What to stop showing: the list as a whole, then the items that waste most."""
+    rows = chosen(table, "cull")
+    if rows.empty:
+        return [_nothing("cull", table, rules.cull_below)]
+    whole = Finding(
+        "content.cull",
+        "act",
+        say(
+            zh="有 {n} 条内容应停止展示：占近期 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}。",
+            en="{n} items should no longer be shown: they take {share} of recent impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week.",
+            n=len(rows),
+            share=text.percent(rows["week"].sum() / table["week"].sum()),
+            limit=text.percent(rules.cull_below, 0),
+            what=outcome_name(outcome),
+            gain=text.number(round(float(rows["gain"].sum()))),
+        ),
+        metric="content.cull",
+        value=len(rows),
+        low=len(rows) - float(rows["wrong"].sum()),
+        high=len(rows),
+        n=len(table),
+    )
+    return [whole, *(_item("cull", row, "act", outcome) for row in rows.head(most).to_dict("records"))]
+
+
+def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list[Finding]:
+    """What deserves more exposure: the list as a whole, then the items that would bring most."""
+    rows = chosen(table, "boost")
+    if rows.empty:
+        return [_nothing("boost", table, rules.boost_above)]
+    whole = Finding(
+        "content.boost",
+        "act",
+        say(
+            zh="有 {n} 条内容值得加大曝光：只占近期 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
+            en="{n} items deserve more exposure: they hold {share} of recent impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
+            n=len(rows),
+            share=text.percent(rows["week"].sum() / table["week"].sum()),
+            limit=text.write(rules.boost_above, "times"),
+            times=text.write(rules.boost_times, "times"),
+            what=outcome_name(outcome),
+            gain=text.number(round(float(rows["gain"].sum()))),
+        ),
+        metric="content.boost",
+        value=len(rows),
+        low=len(rows) - float(rows["wrong"].sum()),
+        high=len(rows),
+        n=len(table),
+    )
+    return [whole, *(_item("boost", row, "act", outcome) for row in rows.head(most).to_dict("records"))]
+
+
+def _item(decision: str, row: dict[str, Any], level: str, outcome: str) -> Finding:
+    return Finding(
+        f"content.{decision}.{row['content_id']}",
+        level,
+        say(
+            zh="{verb}「{title}」（「{category}」）：{why}；判错概率 {wrong}。",
+            en="{verb} “{title}” (“{category}”): {why}; chance of being wrong {wrong}.",
+            verb=say(zh="停止展示", en="Stop showing") if decision == "cull" else say(zh="多展示", en="Push"),
+            title=_title(row),
+            category=row["category"],
+            why=text.Clean(_evidence(row, outcome)),
+            wrong=_chance(row["wrong"]),
+        ),
+        metric="content.index",
+        value=row["index"],
+        low=row["low"],
+        high=row["high"],
+        n=row["impressions"],
+        base=1.0,
+        format="times",
+    )
+
+
+def _title(row: dict[str, Any]) -> str:
+    return text.shown(row["title"] if not text.missing(row["title"]) and row["title"] else row["content_id"], 40)
+
+
+def _chance(value: float) -> str:
+    return "< 0.1%" if value < 0.001 else text.percent(value)
+
+
+def _nothing(decision: str, table: pd.DataFrame, limit: float) -> Finding:
+    words = {
+        "cull": say(zh="没有内容能有把握地判为该停止展示", en="No item is surely bad enough to stop showing it"),
+        "boost": say(zh="没有内容能有把握地判为该加大曝光", en="No item is surely good enough to push it"),
+    }
+    return Finding(
+        f"content.{decision}.none",
+        "info",
+        say(
+            zh="{what}（界限为平均的 {limit}）；{n} 条继续测试。",
+            en="{what} (the line is {limit} the average); {n} items keep testing.",
+            what=words[decision],
+            limit=text.write(limit, "times"),
+            n=text.number(len(table)),
+        ),
+        metric=f"content.{decision}",
+    )
+
+
+def actions(table: pd.DataFrame, outcome: str, due: dt.date) -> list[Action]:
+    """Who does what with the two lists."""
+    when = str(due + dt.timedelta(days=7))
+    cull, boost = chosen(table, "cull"), chosen(table, "boost")
+    found = []
+    if len(cull):
+        title = say(
+            zh="按 cull 名单停止推荐 {n} 条内容", en="Take the {n} items of the cull list out of all lists", n=len(cull)
+        )
+        found.append(Action(title, "operations", say(zh="每周浪费 {n} 次曝光", en="{n} impressions a week wasted", n=text.number(cull["week"].sum())), "content.cull", due_on=when))  # fmt: skip
+    if len(boost):
+        title = say(
+            zh="为 boost 名单的 {n} 条内容提高推荐权重",
+            en="Raise the weight of the {n} items of the boost list",
+            n=len(boost),
+        )
+        found.append(Action(title, "product", say(zh="预计每周多 {n} 次{what}", en="about {n} more {what} a week", n=text.number(round(float(boost["gain"].sum()))), what=outcome_name(outcome)), "content.boost", due_on=when))  # fmt: skip
+    return found
+
+
+def followed(table: pd.DataFrame) -> list[Finding]:
+    """What became of the items of the last lists."""
+    found = []
+    for name, words in (("cull", say(zh="停止展示", en="stop showing")), ("boost", say(zh="加大曝光", en="push"))):
+        rows = table[table["listed_as"] == name]
+        if rows.empty:
+            continue
+        done, left = int((rows["became"] == "followed").sum()), int((rows["became"] == "not_followed").sum())
+        found.append(
+            Finding(
+                f"content.followed.{name}",
+                "good" if done == len(rows) else "watch" if left else "info",
+                say(
+                    zh="上次建议{what}的 {n} 条中，{done} 条已照办，{left} 条未照办且仍在名单上；周曝光由 {before} 变为 {now}。",
+                    en="Of {n} items that the last report wanted to {what}, {done} were acted on and {left} were not and are still listed; impressions a week went from {before} to {now}.",
+                    what=words,
+                    n=len(rows),
+                    done=done,
+                    left=left,
+                    before=text.number(rows["week_before"].sum()),
+                    now=text.number(rows["week"].sum()),
+                ),
+                metric=f"content.{name}",
+            )
+        )
+    return found
+
+
+def picture(rows: pd.DataFrame, draw: Any, **how: Any) -> Any:
+    """The figure of a list; none of an empty one."""
+    return draw(rows, **how) if len(rows) else None
+
+
+def lists_note(rules: Rules) -> str:
+    """How the lists are made, and what they do not say."""
+    return say(
+        zh="判定：真实指数低于 {low}（停止）或高于 {high}（加大）的概率超过 {sure}；不够把握的继续测试。收益假定新读者与已有读者相同，未扣除重复展示的厌倦。",
+        en="Rule: the true index is below {low} (stop) or above {high} (push) with a chance over {sure}; what is less sure keeps testing. Gains assume that new readers are like those so far, and no weariness of seeing an item again.",
+        low=text.write(rules.cull_below, "times"),
+        high=text.write(rules.boost_above, "times"),
+        sure=text.percent(rules.sure, 0),
+    )

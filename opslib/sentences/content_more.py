@@ -1,0 +1,279 @@
+"""What the content report says of groups, places, standards and readers."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from opslib import columns, text
+from opslib.models.content_readers import Recommended
+from opslib.report.finding import Finding
+from opslib.text import say
+
+
+def rates(table: pd.DataFrame, by: str) -> list[Finding]:
+    """Which group is opened, and finished, most and least; only if their intervals do not meet."""
+    found = []
+    for event in ("read", "complete", "share"):
+        rows = table[(table["event"] == event) & table["low"].notna()].sort_values("rate")
+        if len(rows) < 2:
+            continue
+        worst, best = rows.iloc[0], rows.iloc[-1]
+        apart = worst["high"] < best["low"]
+        found.append(
+            Finding(
+                f"content.rate.{by}.{event}",
+                "watch" if apart else "info",
+                say(
+                    zh="{event}最高的是「{best}」（{high}），最低的是「{worst}」（{low}）{sure}。",
+                    en="{event}: highest for “{best}” ({high}), lowest for “{worst}” ({low}){sure}.",
+                    event=_rate_name(event),
+                    best=columns.value_name(by, best[by]),
+                    high=text.percent(best["rate"]),
+                    worst=columns.value_name(by, worst[by]),
+                    low=text.percent(worst["rate"]),
+                    sure="" if apart else say(zh="，差异可能是偶然", en="; this may be chance"),
+                ),
+                metric="content.open_rate",
+                value=best["rate"],
+                low=best["low"],
+                high=best["high"],
+                n=best["of"],
+                base=worst["rate"],
+                format="percent",
+            )
+        )
+    return found
+
+
+def _rate_name(event: str) -> str:
+    return {
+        "read": say(zh="打开率", en="Open rate"),
+        "complete": say(zh="读完率", en="Completion"),
+        "share": say(zh="分享率", en="Share rate"),
+    }[event]
+
+
+def supply(table: pd.DataFrame) -> list[Finding]:
+    """What readers want more of than is published, and what less."""
+    ends = (("more", table[table["low"] > 1].head(1)), ("less", table[table["high"] < 1].tail(1)))
+    return [
+        Finding(
+            f"content.supply.{name}",
+            "act" if name == "more" else "watch",
+            say(
+                zh="{what}发「{group}」：占发布的 {supply}，占打开的 {demand}，供需比 {ratio}。",
+                en="Publish {what} of “{group}”: {supply} of what is published, {demand} of what is opened, ratio {ratio}.",
+                what=say(zh="多", en="more") if name == "more" else say(zh="少", en="less"),
+                group=row["category"],
+                supply=text.percent(row["supply"]),
+                demand=text.percent(row["demand"]),
+                ratio=text.write(row["demand_ratio"], "times"),
+            ),
+            metric="content.supply",
+            value=row["demand_ratio"],
+            low=row["low"],
+            high=row["high"],
+            n=row["opens"],
+            base=1.0,
+            format="times",
+        )
+        for name, rows in ends
+        for row in rows.to_dict("records")
+    ]
+
+
+def leaders(table: pd.DataFrame) -> Finding:
+    """The item with the best lower bound."""
+    row = table.iloc[0]
+    return Finding(
+        "content.leader",
+        "info",
+        say(
+            zh="读完率（向类目收缩后按下限排序）领先的是「{title}」：{rate}。",
+            en="Best completion, drawn to the category and ranked by the lower bound: “{title}”, {rate}.",
+            title=text.shown(row["title"], 40),
+            rate=text.percent(row["mean"]),
+        ),
+        metric="content.open_rate",
+        value=row["mean"],
+        low=row["low"],
+        high=row["high"],
+        n=row["opens"],
+        format="percent",
+    )
+
+
+def placements(table: pd.DataFrame, crude: pd.Series, base: str) -> list[Finding]:
+    """Each placement against editorial on the same items; and whether the raw rates told another story."""
+    found = []
+    for row in table.sort_values("lift", ascending=False).to_dict("records"):
+        if text.missing(row["lift"]):
+            continue
+        raw = crude[row["placement"]] / crude[base] - 1
+        turned = raw * row["lift"] < 0
+        sure = row["low"] > 0 or row["high"] < 0
+        found.append(
+            Finding(
+                f"content.placement.{row['placement']}",
+                "info" if not sure else "good" if row["lift"] > 0 else "watch",
+                say(
+                    zh="同一内容、同一位置上，「{place}」的打开率比「{base}」{lift}；不扣除位置时是 {raw}{turned}。",
+                    en="On the same items and positions “{place}” is opened {lift} against “{base}”; without that correction {raw}{turned}.",
+                    place=columns.value_name("placement", row["placement"]),
+                    base=columns.value_name("placement", base),
+                    lift=text.percent(row["lift"], sign=True),
+                    raw=text.percent(raw, sign=True),
+                    turned=say(zh="，方向相反", en=", the other way round") if turned else "",
+                ),
+                metric="content.placement_lift",
+                value=row["lift"],
+                low=row["low"],
+                high=row["high"],
+                n=crude.attrs.get("n"),
+                format="percent",
+            )
+        )
+    return found
+
+
+def standards(table: pd.DataFrame) -> list[Finding]:
+    """What completion goes with."""
+    return [
+        Finding(
+            f"content.standard.{row['standard']}",
+            "info" if row["low"] <= 0 <= row["high"] else "good" if row["change"] > 0 else "watch",
+            say(
+                zh="{what}：读完率 {change}（其余相同）{sure}。",
+                en="{what}: completion {change}, all else equal{sure}.",
+                what=columns.value_name("standard", row["standard"]),
+                change=text.percent(row["change"], sign=True),
+                sure=say(zh="，可能是偶然", en="; this may be chance") if row["low"] <= 0 <= row["high"] else "",
+            ),
+            metric="content.standards",
+            value=row["change"],
+            low=row["low"],
+            high=row["high"],
+            n=row["opens"],
+            format="percent",
+        )
+        for row in table.to_dict("records")
+    ]
+
+
+def authors(table: pd.DataFrame) -> list[Finding]:
+    """How many authors stand out for sure, and who is falling."""
+    above, below = int((table["low"] > 1).sum()), int((table["high"] < 1).sum())
+    best = table.iloc[0]
+    found = [
+        Finding(
+            "content.author",
+            "info",
+            say(
+                zh="{n} 位作者中，{above} 位确信高于平均，{below} 位确信低于平均；下限最高者有 {items} 条内容，指数 {index}。",
+                en="Of {n} authors {above} are surely above average and {below} surely below; the best lower bound has {items} items and an index of {index}.",
+                n=len(table),
+                above=above,
+                below=below,
+                items=int(best["items"]),
+                index=text.write(best["index"], "times"),
+            ),
+            metric="content.author",
+            value=best["index"],
+            low=best["low"],
+            high=best["high"],
+            n=best["impressions"],
+            format="times",
+        )
+    ]
+    falling = table[table["trend_high"] < 0]
+    if len(falling):
+        words = say(
+            zh="{n} 位作者较新的内容明显不如以前。",
+            en="{n} authors do clearly worse with their newer items.",
+            n=len(falling),
+        )
+        found.append(Finding("content.author.falling", "watch", words, metric="content.author"))
+    return found
+
+
+def mismatch(table: pd.DataFrame) -> list[Finding]:
+    """What a segment is shown too much of, and too little; sure ones only."""
+    found = []
+    for name, rows in (("much", table[table["high"] < 0]), ("little", table[table["low"] > 0])):
+        for row in rows.head(1).to_dict("records"):
+            found.append(
+                Finding(
+                    f"content.mismatch.{name}",
+                    "act",
+                    say(
+                        zh="「{segment}」的读者看到的「{category}」{what}：占曝光 {shown}，只占读完的 {finished}。"
+                        if name == "much"
+                        else "「{segment}」的读者看到的「{category}」{what}：只占曝光 {shown}，却占读完的 {finished}。",
+                        en="Readers of “{segment}” see too {what} of “{category}”: {shown} of their impressions, {finished} of what they finish.",
+                        segment=row["segment"],
+                        category=row["category"],
+                        what=say(zh="太多", en="much") if name == "much" else say(zh="太少", en="little"),
+                        shown=text.percent(row["shown"]),
+                        finished=text.percent(row["finished"]),
+                    ),
+                    metric="content.mismatch",
+                    value=row["gap"],
+                    low=row["low"],
+                    high=row["high"],
+                    n=row["users"],
+                    format="points",
+                )
+            )
+    return found or [
+        Finding("content.mismatch.none", "good", say(zh="没有哪个人群被明显给多或给少了某类内容。", en="No segment is clearly shown too much or too little of a category."), metric="content.mismatch")
+    ]  # fmt: skip
+
+
+def recommended(found: Recommended) -> Finding:
+    """How the recommender did beside popularity."""
+    rows = found.quality.set_index("recommender")
+    best, bar = rows.loc[found.best], rows.loc["popularity"]
+    wins = best["low"] > bar["ndcg"]
+    return Finding(
+        "content.recommend",
+        "good" if wins else "info",
+        say(
+            zh="「{best}」推荐的 NDCG 为 {ndcg}，按热门推荐为 {bar}：{verdict}。",
+            en="{best} reaches an NDCG of {ndcg}, popularity {bar}: {verdict}.",
+            best=columns.value_name("recommender", found.best),
+            ndcg=f"{best['ndcg']:.3f}",
+            bar=f"{bar['ndcg']:.3f}",
+            verdict=say(zh="值得上线对比实验", en="worth an experiment")
+            if wins
+            else say(zh="不比热门好，不必换", en="no better than popularity, no reason to change"),
+        ),
+        metric="content.recommend",
+        value=best["ndcg"],
+        low=best["low"],
+        high=best["high"],
+        n=best["users"],
+        base=bar["ndcg"],
+        format="decimal",
+    )
+
+
+def troubles(table: pd.DataFrame) -> list[Finding]:
+    """What of the tracking spoils rates; or that nothing does."""
+    grave = table[table["trouble"] != "one_placement"]
+    if grave.empty:
+        return [Finding("content.tracking", "good", say(zh="曝光、打开与停留的埋点没有发现问题。", en="Impressions, opens and dwell times are tracked without a problem."))]  # fmt: skip
+    return [
+        Finding(
+            f"content.tracking.{row['trouble']}",
+            "watch",
+            say(
+                zh="{what}：{n} 次（占 {share}），例如 {example}；未计入比率。",
+                en="{what}: {n} ({share}), such as {example}; in no rate.",
+                what=columns.value_name("trouble", row["trouble"]),
+                n=text.number(row["n"]),
+                share=text.percent(row["n"] / row["of"]) if row["of"] else text.BLANK,
+                example=row["example"],
+            ),
+        )
+        for row in grave.to_dict("records")
+    ]
