@@ -81,8 +81,13 @@ def _campaign(row: dict, observed: dt.date) -> Campaign:
 
 def overlapping(campaigns: pd.DataFrame, this: Campaign) -> list[str]:
     """Names of other campaigns that ran on any of its days: what happened cannot be told apart."""
-    others = [_campaign(row, this.last) for row in campaigns.to_dict("records")]
-    return [c.name for c in others if c.id != this.id and c.first <= this.last and c.last >= this.first]
+    return meeting(campaigns, this.id, this.first, this.last)
+
+
+def meeting(campaigns: pd.DataFrame, id: str, first: dt.date, last: dt.date) -> list[str]:
+    """Names of the campaigns other than `id` that run on any of these days."""
+    others = [_campaign(row, last) for row in campaigns.to_dict("records")]
+    return [c.name for c in others if c.id != id and c.first <= last and c.last >= first]
 
 
 def counted(pacing: pd.DataFrame, invited: pd.DataFrame, this: Campaign) -> pd.DataFrame:
