@@ -11,7 +11,13 @@ from opslib.metrics._periods import Day, observed_until
 
 
 def past_campaigns(
-    campaigns: ir.Table, daily: ir.Table, events: ir.Table, users: ir.Table, *, until: Day | None = None
+    campaigns: ir.Table,
+    daily: ir.Table,
+    events: ir.Table,
+    users: ir.Table,
+    *,
+    goal: str = "pay",
+    until: Day | None = None,
 ) -> ir.Table:
     """How many each campaign reached, how many took part, and how many did what its goal counts.
 
@@ -31,13 +37,14 @@ def past_campaigns(
     booked       : float  rewards as booked on the campaign; null where none are
 
     Definition: a campaign that ends at local midnight ran to the day before. It is over when its last day is not after
-    `until` (default: the last day with an event). `before` is null where those days begin before the data do.
+    `until` (default: the last day with an event). A campaign without a goal on record is read on the event `goal`. `before` is null where those days begin before the data do.
     Error: none, a census; what differs between campaigns is the error of the next one.
     Source: terms.yml, `campaign.plan`.
     """
     last_day = observed_until(daily, until, "past_campaigns")
     daily, events, users = contract.keyed(daily, events, users)
     runs = _runs(campaigns, last_day)
+    runs = runs.mutate(goal_metric=runs.goal_metric.fill_null(goal))
     active = daily.select("user_id", "day").distinct()
     near = active.cross_join(runs.select("campaign_id", "first", "last", "days"))
     gap = near.day.delta(near["first"], unit="day")

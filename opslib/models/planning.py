@@ -96,7 +96,8 @@ def past(history: pd.DataFrame, money: pd.DataFrame, extra: Mapping[str, float] 
     """
     table = history.merge(money, on="campaign_id", how="left")
     rewards = table.booked.astype(float).fillna(table.claims.astype(float))
-    table["cost"] = rewards + table.media.astype(float).fillna(0.0)
+    cost = rewards + table.media.astype(float).fillna(0.0)
+    table["cost"] = cost.where(cost > 0)  # no reward and no spend on record is a cost that nobody knows
     done = table.converted.astype(float)
     table["growth"] = divided(table.reach.astype(float), table.before.astype(float))
     table["participation"] = divided(table.participants.astype(float), table.reach.astype(float))
@@ -144,8 +145,8 @@ def assumption(table: pd.DataFrame, name: str, plan: Design, *, rate: bool) -> A
     if values.empty:
         raise TooLittleError(
             say(
-                zh="过往活动中没有「{name}」的依据，请在参数 assumed 中给出 [均值，离散]",
-                en="no past campaign says anything about {name}: give [mean, spread] in the parameter assumed",
+                zh="过往活动中没有「{name}」的依据，请用 opslib load 加载同目标的活动，或在参数 assumed 中给出 [均值，离散]",
+                en="no past campaign says anything about {name}: load campaigns with this goal by opslib load, or give [mean, spread] in the parameter assumed",
                 name=columns.value_name("assumption", name),
             )
         )

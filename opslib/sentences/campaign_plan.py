@@ -279,9 +279,14 @@ def risk(plan: Design, names: list[str]) -> list[Finding]:
     ]
     if names:
         out.append(Finding("plan.overlap", "watch",
-                           say(zh="同期已有活动：{names}；作用会混在一起，建议错开或互斥分组。", en="On the same days: {names}. Their effects will mix: shift one, or keep their groups apart.",
-                               names=text.names(names)), metric="campaign.plan"))  # fmt: skip
+                           say(zh="同期已有 {n} 个活动，作用会混在一起，建议错开或互斥分组。", en="{n} other campaigns run on the same days: their effects will mix. Shift one, or keep their groups apart.",
+                               n=len(names)), metric="campaign.plan"))  # fmt: skip
     return out
+
+
+def named(names: list[str]) -> str:
+    """Which campaigns run on the same days; their names stand as they were set up, in whatever language."""
+    return say(zh="同期活动：{names}。", en="On the same days: {names}.", names=text.names(names)) if names else ""
 
 
 def templates(rows: pd.DataFrame, plan: Design) -> Finding:
