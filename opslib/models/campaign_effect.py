@@ -73,7 +73,12 @@ def by_touch(changes: pd.DataFrame, days: int, *, alpha: float = 0.05) -> Guess:
     table = pd.DataFrame(rows, columns=["period", "value", "low", "high", "p"])
     now, before = table[table.period == 0].iloc[0], table[table.period < 0]
     if not np.isfinite(now.p):
-        raise TooLittleError(say(zh="前后都没有人做过该行为，没有变化可比", en="nobody did the event before or during it: no change to compare"))
+        raise TooLittleError(
+            say(
+                zh="前后都没有人做过该行为，没有变化可比",
+                en="nobody did the event before or during it: no change to compare",
+            )
+        )
     worst = float(np.nanmin(np.append(corrected(before.p, "holm"), 1.0)))
     treated = int(changes[changes.targeted & (changes.period == 0)].n.iloc[0])
     times = treated * days / 7
@@ -113,3 +118,13 @@ def by_series(series: pd.DataFrame, first: dt.date, last: dt.date, *, alpha: flo
     table = found.series.assign(day=every)
     extra = Range(found.cumulative, found.cumulative_low, found.cumulative_high)
     return Guess("series", extra, found.relative, placebo.share, placebo.tried, sound, before, table)
+
+
+def guess(changes: pd.DataFrame, series: pd.DataFrame, first: dt.date, last: dt.date) -> tuple[Guess | None, str]:
+    """The effect without a hold-out: by touch where the campaign was sent to people, else by series; or None and why not."""
+    try:
+        if changes.targeted.any():
+            return by_touch(changes, (last - first).days + 1), ""
+        return by_series(series, first, last), ""
+    except TooLittleError as error:
+        return None, str(error)

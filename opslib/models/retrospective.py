@@ -36,6 +36,11 @@ class Campaign:
         return (self.last - self.first).days + 1
 
     @property
+    def after(self) -> dt.date:
+        """The day after the last one."""
+        return self.last + dt.timedelta(days=1)
+
+    @property
     def holdout(self) -> str:
         """The experiment that keeps users out of it, if there was one."""
         return f"holdout_{self.id}"
@@ -194,6 +199,14 @@ def incremental(sums: pd.DataFrame, test: abtest.Test, cost: float) -> Extra:
 
     back = roi(worth["diff"] * n, cost, se=worth.se * n) if cost > 0 else None
     return Extra(n, int(paid.n_control), Range(paid["diff"], paid.low, paid.high), total(paid), total(worth), back)
+
+
+def read(sums: pd.DataFrame, test: abtest.Test, cost: float) -> tuple[Extra | None, str]:
+    """The effect that the hold-out shows, or None and why it shows none."""
+    try:
+        return incremental(sums, test, cost), ""
+    except TooLittleError as error:
+        return None, str(error)
 
 
 def suspects(claims: pd.DataFrame) -> pd.DataFrame:
