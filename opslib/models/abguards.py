@@ -9,7 +9,7 @@ import pandas as pd
 
 from opslib.errors import UsageError
 from opslib.models import abtest, readout
-from opslib.models.moments import divided
+from opslib.models.moments import Moments, Number, divided
 
 APART = 1  # days by which the arms' first exposures may differ without a word
 
@@ -27,6 +27,13 @@ def pair(text: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
+def ratio_moments(n: Number, mean: Number, var: Number, per_mean: Number, per_var: Number, cov: Number) -> Moments:
+    """A ratio of sums as the mean of its users' linearised values; each argument a number or an array."""
+    r = divided(mean, per_mean)
+    spread = var + r**2 * per_var - 2 * r * cov
+    return Moments(n, r, np.maximum(divided(spread, np.square(per_mean)), 0.0))
+
+
 def ratio(sums: pd.DataFrame, test: abtest.Test, *, alpha: float = 0.05) -> pd.DataFrame:
     """Every variant's Σ first / Σ second against the control's (`metrics.experiment.ratio_sums`); columns as `readout`.
 
@@ -37,10 +44,17 @@ def ratio(sums: pd.DataFrame, test: abtest.Test, *, alpha: float = 0.05) -> pd.D
     known = sums[(sums.per_mean > 0) & (sums.n > 0)]
     if test.control not in set(known.variant) or len(known) < 2:
         return pd.DataFrame()
-    r = divided(known["mean"], known.per_mean)
-    spread = known["var"] + r**2 * known.per_var - 2 * r * known["cov"]
-    table = pd.DataFrame({"metric": "ratio", "variant": known.variant, "kind": "mean", "n": known.n, "mean": r,
-                          "var": np.maximum(divided(spread, known.per_mean**2), 0.0)})  # fmt: skip
+    found = ratio_moments(*(known[c].to_numpy(float) for c in ("n", "mean", "var", "per_mean", "per_var", "cov")))
+    table = pd.DataFrame(
+        {
+            "metric": "ratio",
+            "variant": known.variant,
+            "kind": "mean",
+            "n": known.n,
+            "mean": found.mean,
+            "var": found.var,
+        }
+    )
     return readout.readout(table, test.control, alpha=alpha, minimum=abtest.LEAST)
 
 
