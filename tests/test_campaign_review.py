@@ -144,6 +144,11 @@ def test_without_cost_there_is_no_return_and_without_a_hold_out_no_effect():
     assert learnt.caused(statements.caused(None, this), None, "no data", this, "pay")[0].id == "campaign.unknown"
 
 
+def test_nobody_listed_took_nothing():
+    assert retrospective.taken(retrospective.nobody()) == 0.0
+    assert retrospective.taken(pd.DataFrame({"amount": [2.0, 3.0]})) == 5.0
+
+
 def test_nobody_to_check_is_said():
     with pytest.raises(TooLittleError):
         retrospective.suspects(pd.DataFrame({"user_id": []}))

@@ -242,6 +242,11 @@ def nobody() -> pd.DataFrame:
     return pd.DataFrame({"user_id": [], "score": [], "ring": [], "reasons": [], "amount": []})
 
 
+def taken(listed: pd.DataFrame) -> float:
+    """Rewards that the accounts listed took; 0 where nobody is listed."""
+    return float(pd.to_numeric(listed.amount).sum()) if len(listed) else 0.0
+
+
 def rings(listed: pd.DataFrame) -> pd.DataFrame:
     """One row per ring: `ring`, `accounts`, `score` (mean), `amount` (rewards taken), `reasons` (of most)."""
     if listed.empty:
