@@ -126,7 +126,22 @@ def _layers(
             if not isinstance(layer, Mapping):
                 raise UsageError(f"{path} must hold 'name: value' lines", "see params/default.yml")
             yield dict(layer), f" in {path}", strict
-    yield {name: yamlfile.value(text, f"-p {name}") for name, text in overrides.items()}, "", True
+    yield {name: _given(text, f"-p {name}") for name, text in overrides.items()}, "", True
+
+
+class _Number(int):
+    """A whole number that remembers how it was written."""
+
+    text = ""
+
+
+def _given(text: str, where: str) -> Any:
+    """The value of `-p name=value`."""
+    value = yamlfile.value(text, where)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = _Number(value)
+        value.text = text.strip()
+    return value
 
 
 def fit(param: Param, value: Any, what: str, where: str = "") -> Any:
@@ -140,12 +155,27 @@ def fit(param: Param, value: Any, what: str, where: str = "") -> Any:
     if any(map(credentials.holds_one, _texts(value))):
         # Parameters are stored in every executed notebook and printed on every page.
         raise UsageError(f"{what} holds a password", credentials.HINT)
-    if value is None and param.type is str:
-        value = ""
+    if param.type is str:
+        value = _as_text(value)
     if not _is(value, param.type):
         meaning = f" ({param.doc})" if param.doc else ""
         raise UsageError(f"{what} must be {param.type_name}{meaning}, got {value!r}{where}")
-    return float(value) if param.type is float else value
+    if param.type is float:
+        return float(value)
+    return int(value) if isinstance(value, _Number) else value
+
+
+def _as_text(value: Any) -> Any:
+    """What YAML read for a text that looks like something else: nothing is the empty text, a whole number its digits.
+
+    Ids are texts, and many are numbers to YAML: `campaign_id: 8`. On the command line they are taken as written; in a file
+    an id with leading zeros needs its quotes. A number with a fraction is none: which text it was cannot be known.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value.text if isinstance(value, _Number) else str(value)
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from opslib.metrics.campaign import (
 from opslib.metrics.experiment import outcome_sums
 from opslib.models import abtest, retrospective
 from opslib.sentences import campaign as statements
+from opslib.sentences import campaign_lessons as learnt
 
 
 def act(user: str, day: int, event: str = "join_campaign", campaign: str | None = "c", hour: int = 12, **more) -> dict:
@@ -140,7 +141,12 @@ def test_an_unknown_campaign_is_named_and_overlaps_are_found():
 def test_without_cost_there_is_no_return_and_without_a_hold_out_no_effect():
     this = retrospective.chosen(pd.DataFrame([campaign()]), "c", observed=dt.date(2026, 3, 1))
     assert statements.money(retrospective.Money(0.0, 0.0, 5.0, 1), this).value is None
-    assert statements.caused(None, this)[0].id == "campaign.unknown"
+    assert learnt.caused(statements.caused(None, this), None, "no data", this, "pay")[0].id == "campaign.unknown"
+
+
+def test_nobody_listed_took_nothing():
+    assert retrospective.taken(retrospective.nobody()) == 0.0
+    assert retrospective.taken(pd.DataFrame({"amount": [2.0, 3.0]})) == 5.0
 
 
 def test_nobody_to_check_is_said():

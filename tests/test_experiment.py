@@ -335,6 +335,14 @@ class TestReadout:
             assert (got >= np.array(p) - 1e-12).all()
             assert (np.diff(got[np.argsort(p, kind="stable")]) >= -1e-12).all()
 
+    @pytest.mark.parametrize(("ours", "theirs"), [("bonferroni", "bonferroni"), ("holm", "holm"), ("bh", "fdr_bh")])
+    def test_corrections_are_statsmodels(self, ours, theirs):
+        from statsmodels.stats.multitest import multipletests
+
+        for size in (1, 2, 7, 40):
+            p = np.random.default_rng(size).beta(0.5, 3, size).round(2)  # with ties
+            assert readout.corrected(p, ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
+
     def test_a_blank_p_stays_blank_and_is_not_counted(self):
         assert readout.corrected([0.01, np.nan, 0.04], "bonferroni")[[0, 2]] == pytest.approx([0.02, 0.08])
 

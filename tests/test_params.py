@@ -120,6 +120,11 @@ def test_an_empty_file_changes_nothing(book, tmp_path):
     assert params.load(book, tmp_path) == params.load(book)
 
 
+def test_a_numeric_id_in_a_file_is_its_text(book, tmp_path):
+    (tmp_path / "funnel.yml").write_text("source: 8\n")
+    assert params.load(book, tmp_path)["source"] == "8"
+
+
 # Values
 
 
@@ -129,6 +134,8 @@ def test_an_empty_file_changes_nothing(book, tmp_path):
         ("source", "no", "no"),  # YAML 1.1 would read False
         ("source", "12:30", "12:30"),  # … and 750
         ("source", "'010'", "010"),
+        ("source", "010", "010"),  # an id is a text, whatever YAML takes it for
+        ("source", "8", "8"),
         ("source", "", ""),
         ("source", "数据/仓库", "数据/仓库"),
         ("window_days", "010", 10),  # … and 8
@@ -157,8 +164,8 @@ def test_values_are_read_as_people_mean_them(book, name, text, value):
         ("window_days", "null", "must be int"),
         ("strict", "yes", "'strict' must be bool, got 'yes'"),
         ("strict", "1", "must be bool"),
-        ("source", "010", "'source' must be str (folder of contract tables), got 10"),
-        ("source", "5", "must be str"),
+        ("source", "5.0", "'source' must be str (folder of contract tables), got 5.0"),
+        ("source", "true", "must be str"),
         ("steps", "open", "must be list[str]"),
         ("steps", "[open, 5]", "must be list[str]"),
         ("share", "half", "must be float"),

@@ -113,6 +113,59 @@ def outcome_sums(
     return _moments(wide, names, {"day": ["start"], "": []}.get(by, ["segment"]))
 
 
+def ratio_sums(
+    exposures: ir.Table,
+    events: ir.Table,
+    users: ir.Table,
+    *,
+    experiment_id: str = "",
+    over: Sequence[Step] = ("click", "impression"),
+    window_days: int = 0,
+    until: Day | None = None,
+) -> ir.Table:
+    """What a ratio of two events needs: the moments of both over users, and how they go together.
+
+    One row per variant.
+
+    Columns
+    -------
+    variant : str
+    n       : int    users of the variant whose window is over
+    mean, var         : float  the first event of `over`, times a user
+    per_mean, per_var : float  the second event, times a user
+    cov     : float  sample covariance of the two over users
+
+    Definition: window and users as in `outcome_sums`. The ratio is Σ first / Σ second over all users; users and not events
+    were randomised, so its error comes from the users (`models.abtest.ratio`).
+    Error: delta method over users.
+    Source: terms.yml, `experiment.ratio`.
+
+    Raises
+    ------
+    ValueError  if `over` is not a pair.
+    """
+    whole(window_days, 0, 365, "window_days", "ratio_sums")
+    if len(over) != 2:
+        raise ValueError(f"ratio_sums: over must be two events, got {list(over)}")
+    last_day = observed_until(events, until, "ratio_sums")
+    exposures, events, users = contract.keyed(exposures, events, users)
+    exposed = _exposed(exposures, experiment_id, window_days, last_day, users, "")
+    acts = events.filter(step_holds(events, over[0]) | step_holds(events, over[1]))
+    acts = acts.select(
+        "user_id", "ts", **{f"v{i}": ibis.ifelse(step_holds(acts, m), 1.0, 0.0) for i, m in enumerate(over)}
+    )
+    wide = _counted(exposed, acts, window_days, 1)
+    sums = wide.group_by("variant").agg(
+        n=_.count(),
+        mean=_.a0.mean(),
+        var=_.a0.var(how="sample"),
+        per_mean=_.a1.mean(),
+        per_var=_.a1.var(how="sample"),
+        cov=wide.a0.cov(wide.a1, how="sample"),
+    )
+    return sums.order_by("variant")
+
+
 def _exposed(
     exposures: ir.Table, experiment_id: str, window_days: int, last_day: ir.DateScalar, users: ir.Table, by: str
 ) -> ir.Table:

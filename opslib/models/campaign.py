@@ -129,6 +129,7 @@ def plan(
     value: Spread,
     reward: Spread,
     baseline: Spread | None = None,
+    incremental: Spread | None = None,
     fixed_cost: float = 0.0,
     margin: float = 1.0,
     goal: tuple[str, float] | None = None,
@@ -139,7 +140,9 @@ def plan(
     """What a campaign may bring, from assumptions with their spread.
 
     `reach` are users who see it, `participation` and `conversion` rates of the step before, `value` revenue per
-    conversion, `reward` cost per conversion, `baseline` the rate at which participants would have converted anyway.
+    conversion, `reward` cost per conversion, `baseline` the rate at which participants would have converted anyway; or
+    `incremental` the share of conversions that would not have come anyway. A `conversion` that is an amount and no rate
+    (invited users per inviter) may exceed 1: then conversions are Poisson.
     `goal` names a quantity of the table and the value to reach.
 
     Columns of the table (rows: participants, conversions, incremental, revenue, cost, profit, roi)
@@ -153,9 +156,12 @@ def plan(
     rng = np.random.default_rng(seed)
     seen = np.rint(reach.draw(rng, draws)).astype(np.int64)
     joined = rng.binomial(seen, participation.draw(rng, draws))
-    bought = rng.binomial(joined, conversion.draw(rng, draws))
+    each = conversion.draw(rng, draws)
+    bought = (
+        rng.binomial(joined, each) if (each <= 1).all() and conversion.kind == "rate" else rng.poisson(joined * each)
+    )
     anyway = 0.0 if baseline is None else joined * baseline.draw(rng, draws)
-    extra = bought - anyway
+    extra = bought - anyway if incremental is None else bought * incremental.draw(rng, draws)
     revenue, cost = extra * value.draw(rng, draws), bought * reward.draw(rng, draws) + fixed_cost
     profit = revenue * margin - cost
     found: Mapping[str, np.ndarray] = {

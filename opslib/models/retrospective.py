@@ -36,6 +36,11 @@ class Campaign:
         return (self.last - self.first).days + 1
 
     @property
+    def after(self) -> dt.date:
+        """The day after the last one."""
+        return self.last + dt.timedelta(days=1)
+
+    @property
     def holdout(self) -> str:
         """The experiment that keeps users out of it, if there was one."""
         return f"holdout_{self.id}"
@@ -81,8 +86,13 @@ def _campaign(row: dict, observed: dt.date) -> Campaign:
 
 def overlapping(campaigns: pd.DataFrame, this: Campaign) -> list[str]:
     """Names of other campaigns that ran on any of its days: what happened cannot be told apart."""
-    others = [_campaign(row, this.last) for row in campaigns.to_dict("records")]
-    return [c.name for c in others if c.id != this.id and c.first <= this.last and c.last >= this.first]
+    return meeting(campaigns, this.id, this.first, this.last)
+
+
+def meeting(campaigns: pd.DataFrame, id: str, first: dt.date, last: dt.date) -> list[str]:
+    """Names of the campaigns other than `id` that run on any of these days."""
+    others = [_campaign(row, last) for row in campaigns.to_dict("records")]
+    return [c.name for c in others if c.id != id and c.first <= last and c.last >= first]
 
 
 def counted(pacing: pd.DataFrame, invited: pd.DataFrame, this: Campaign) -> pd.DataFrame:
@@ -191,6 +201,14 @@ def incremental(sums: pd.DataFrame, test: abtest.Test, cost: float) -> Extra:
     return Extra(n, int(paid.n_control), Range(paid["diff"], paid.low, paid.high), total(paid), total(worth), back)
 
 
+def read(sums: pd.DataFrame, test: abtest.Test, cost: float) -> tuple[Extra | None, str]:
+    """The effect that the hold-out shows, or None and why it shows none."""
+    try:
+        return incremental(sums, test, cost), ""
+    except TooLittleError as error:
+        return None, str(error)
+
+
 def suspects(claims: pd.DataFrame) -> pd.DataFrame:
     """The accounts up for review, with their ring, the signals that agree, and the rewards they took.
 
@@ -222,6 +240,11 @@ def suspects(claims: pd.DataFrame) -> pd.DataFrame:
 def nobody() -> pd.DataFrame:
     """The list of suspects before anybody was looked for."""
     return pd.DataFrame({"user_id": [], "score": [], "ring": [], "reasons": [], "amount": []})
+
+
+def taken(listed: pd.DataFrame) -> float:
+    """Rewards that the accounts listed took; 0 where nobody is listed."""
+    return float(pd.to_numeric(listed.amount).sum()) if len(listed) else 0.0
 
 
 def rings(listed: pd.DataFrame) -> pd.DataFrame:

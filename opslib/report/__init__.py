@@ -6,6 +6,7 @@ from opslib.report.finding import Action, Finding, attempt, cards, headline, sec
 from opslib.report.latest import latest, proposed
 from opslib.report.lists import write_list
 from opslib.report.tables import key_table
+from opslib.report.written import written
 
 __all__ = [
     "Action",
@@ -21,4 +22,5 @@ __all__ = [
     "proposed",
     "section",
     "write_list",
+    "written",
 ]

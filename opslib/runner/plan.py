@@ -69,7 +69,7 @@ def ordered(names: Sequence[str], root: Path) -> list[list[str]]:
 
 
 def _metadata(notebook: Path) -> dict[str, Any]:
-    """What the notebook says of itself: `after` ("*": reads what the others found), `identity` (parameters that make two
+    """What the notebook says of itself: `after` ("*": reads what the others found), `reads` (module → list of its), `identity` (parameters that make two
     reports of one module two things: a campaign, an experiment)."""
     try:
         return json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
@@ -94,6 +94,7 @@ def job(root: Path, module: str, overrides: dict[str, str]) -> Job:
     reads_others = told.get("after") == "*"
     if reads_others:
         fingerprint += "+" + _others(root, values)
+    fingerprint += _written(root, told.get("reads", {}))
     identity = {name: values[name] for name in told.get("identity", []) if name in values}
     code = code_version(str(known[module]))
     rule = repr(privacy.of_project(root))  # a page made under another rule is another page
@@ -171,6 +172,16 @@ def _others(root: Path, values: dict[str, Any]) -> str:
 
     found = latest(values.get("source", ""), lang=values.get("lang", "zh"), outputs=root / "outputs")
     return hashlib.sha256(repr(found).encode()).hexdigest()[:8]
+
+
+def _written(root: Path, reads: dict[str, str]) -> str:
+    """The lists of other modules that a notebook's metadata says it reads (`opslib.reads`: module → list): what they hold."""
+    held = {
+        hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        for module, name in reads.items()
+        for path in (root / "outputs" / module).glob(f"*/lists/{name}.csv")
+    }
+    return "".join(f"+{one}" for one in sorted(held))
 
 
 @cache

@@ -21,13 +21,19 @@ def period(this: Campaign) -> str:
     return say(zh="{first} 至 {last}", en="{first} to {last}", first=str(this.first), last=str(this.last))
 
 
-def verdict(this: Campaign, extra: Extra | None) -> str:
+def verdict(this: Campaign, extra: Extra | None, why: str = "") -> str:
     """The page's one sentence: what the campaign brought, or why that cannot be known."""
     if this.running:
         return say(
             zh="活动仍在进行（到 {day}），只看进度，不下结论。",
             en="Still running (to {day}): progress only, no verdict.",
             day=str(this.last),
+        )
+    if extra is None and why:
+        return say(
+            zh="这次活动带来多少增量无从得知：{why}。",
+            en="What the campaign brought beyond the usual cannot be known: {why}.",
+            why=text.Clean(why),
         )
     if extra is None:
         return say(
@@ -176,16 +182,6 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
     return out
 
 
-def unknown(this: Campaign) -> Finding:
-    """Why the extra effect cannot be known without a hold-out."""
-    words = say(
-        zh="没有随机留出组（实验「{id}」），参加者是自己选择来的，与其他人相比本就不同；增量与投资回报率无从得知。",
-        en="There is no random hold-out (experiment “{id}”); those who took part chose to and differ from the others anyway, so the extra effect and ROI cannot be known.",
-        id=this.holdout,
-    )  # fmt: skip
-    return Finding("campaign.unknown", "watch", words, metric="campaign.incremental")
-
-
 def need_end(this: Campaign) -> None:
     """While a campaign runs only its pacing is read.
 
@@ -204,8 +200,8 @@ def need_end(this: Campaign) -> None:
 
 
 def caused(found: Extra | None, this: Campaign) -> list[Finding]:
-    """The extra effect by the hold-out, or why it cannot be known."""
-    return [unknown(this)] if found is None else extra(found, this)
+    """The extra effect by the hold-out; nothing where there was none."""
+    return [] if found is None else extra(found, this)
 
 
 def actions(this: Campaign, known: Extra | None, *, days: int = 7) -> list[Action]:

@@ -12,6 +12,8 @@ from opslib.models.experiment import SRM_ALPHA, SampleRatio
 from opslib.report.finding import Action, Finding
 from opslib.text import say
 
+WARNED = 0.01  # p of the split's check under which a reader is warned, though the reading goes on
+
 
 def name_of(metric: str) -> str:
     """What a reader calls a metric: the event's name, or revenue."""
@@ -34,7 +36,13 @@ def split(check: SampleRatio, table: pd.DataFrame) -> Finding:
     sizes = text.Clean(
         " / ".join(f"{text.names([arm_of(r.variant)])} {text.number(r.users)}" for r in table.itertuples())
     )
-    if check.ok:
+    if check.ok and check.p < WARNED:
+        words = say(
+            zh="分流略偏：{sizes}，与约定比例有出入（p = {p}），未到停读的门槛 {least}，先查曝光上报再下结论。",
+            en="The split is a little off: {sizes}, not quite as promised (p = {p}); above the threshold of {least} that stops the reading, but check how exposures are logged.",
+            sizes=sizes, p=text.p_value(check.p), least=str(SRM_ALPHA),
+        )  # fmt: skip
+    elif check.ok:
         words = say(
             zh="分流正常：{sizes}，与约定比例相符（p = {p}）。", en="The split is sound: {sizes}, as promised (p = {p}).",
             sizes=sizes, p=text.p_value(check.p),
@@ -45,9 +53,8 @@ def split(check: SampleRatio, table: pd.DataFrame) -> Finding:
             en="The split is broken: {sizes}, not as promised (p {p}); no effect may be read.",
             sizes=sizes, p=below(check.p),
         )  # fmt: skip
-    return Finding(
-        "experiment.split", "good" if check.ok else "act", words, metric="experiment.split", n=float(table.users.sum())
-    )
+    level = "act" if not check.ok else "watch" if check.p < WARNED else "good"
+    return Finding("experiment.split", level, words, metric="experiment.split", n=float(table.users.sum()))
 
 
 def below(p: float) -> str:

@@ -1,0 +1,215 @@
+"""Sentences of what a campaign's review leaves behind: plan against actual, effects without a hold-out, keep, stop and try."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from opslib import columns, figures, text
+from opslib.figures import Drawing
+from opslib.models.campaign_effect import HELD, Guess
+from opslib.models.lessons import Facts, honest_roi, rules, unit_costs
+from opslib.models.retrospective import Campaign
+from opslib.report.finding import Finding
+from opslib.text import missing, say
+
+
+def compared(rows: pd.DataFrame) -> list[Finding]:
+    """Each planned number against what came: inside its range, above or below."""
+    if rows.empty:
+        return [Finding("campaign.plan.none", "info",
+                        say(zh="没有可读回的策划表；先运行活动策划，或用参数 plan 指定 plan.csv。", en="No plan to read back: run campaign_plan first, or name its plan.csv in the parameter plan."))]  # fmt: skip
+    return [_compared(row) for row in rows.itertuples()]
+
+
+def _compared(row) -> Finding:  # type: ignore[no-untyped-def]
+    kind = {"cost": "money", "revenue": "money", "roi": "percent"}.get(row.quantity, "number")
+    value, middle, low, high = (
+        text.write(v if kind == "percent" else round(v), kind)
+        for v in (row.actual, row.plan, row.plan_low, row.plan_high)
+    )
+    place = (say(zh="在预计区间内", en="inside the range") if row.plan_low <= row.actual <= row.plan_high
+             else say(zh="高于预计区间", en="above the range") if row.actual > row.plan_high else say(zh="低于预计区间", en="below the range"))  # fmt: skip
+    bad = (row.actual > row.plan_high) if row.quantity == "cost" else (row.actual < row.plan_low)
+    words = say(zh="{name}实际 {value}，策划预计 {middle}（{low} 至 {high}），{place}。", en="{name}: {value} against {middle} planned ({low} to {high}), {place}.",
+                name=columns.value_name("quantity", row.quantity), value=value, middle=middle, low=low, high=high, place=place)  # fmt: skip
+    return Finding(f"campaign.plan.{row.quantity}", "watch" if bad else "info", words, metric="campaign.plan", value=row.actual, base=row.plan, format=kind, no_interval="census")  # fmt: skip
+
+
+def guessed(found: Guess, this: Campaign, event: str) -> list[Finding]:
+    """The effect without a hold-out if its assumption stands the test, else why it cannot be known."""
+    name, metric = (
+        columns.value_name("event", event),
+        "campaign.did" if found.how == "did" else "campaign.counterfactual",
+    )
+    if not found.sound:
+        return [Finding("campaign.unknown", "watch", say(zh="没有留出组，增量无从得知：{why}。", en="Nobody was held out and the extra effect cannot be known: {why}.",
+                                                         why=text.Clean(_why(found))), metric=metric)]  # fmt: skip
+    span = text.Clean(text.interval(round(found.extra.low or 0), round(found.extra.high or 0), "number"))
+    words = (
+        say(zh="与未触达用户相比，期内多出约 {n} 人天「{name}」（{span}）；前三周两组变化一致（p {p}），但不是随机分组，只作参考。",
+            en="Against users not touched, about {n} extra user-days of {name} ({span}); both changed alike in the three weeks before (p {p}), but nobody was split at "
+            "random: a hint, no proof.", n=text.number(round(found.extra.value or 0)), name=name, span=span, p=text.p_value(found.tested))
+        if found.how == "did" else
+        say(zh="与此前走势相比，期内多出约 {n} 人天「{name}」（{span}）；{tried} 次假想活动中有 {held} 的区间含 0，但同期的其他变化也算在内，只作参考。",
+            en="Against its own past, about {n} extra user-days of {name} ({span}); {held} of {tried} pretended campaigns held 0, but whatever else happened is in it: a hint, "
+            "no proof.", n=text.number(round(found.extra.value or 0)), name=name, span=span, tried=found.tried, held=text.percent(found.tested, 0))
+    )  # fmt: skip
+    return [
+        Finding(
+            "campaign.guess",
+            "info",
+            words,
+            metric=metric,
+            value=found.extra.value,
+            low=found.extra.low,
+            high=found.extra.high,
+            n=found.n,
+        )
+    ]
+
+
+def _why(found: Guess) -> str:
+    if found.how == "did":
+        return say(zh="触达与未触达用户在活动前的变化就不同（校正 p {p}）", en="users touched and not touched changed differently before it started (corrected p {p})", p=text.p_value(found.tested))  # fmt: skip
+    return say(
+        zh="在活动前假想 {n} 次同样长的活动，只有 {held} 的区间含 0（应不低于 {least}），走势不足以预测",
+        en="of {n} pretended campaigns before it, the interval of only {held} held 0 (needs {least}): the past does not foretell the series",
+        n=found.tried,
+        held=text.percent(found.tested, 0),
+        least=text.percent(HELD, 0),
+    )
+
+
+def caused(extra: list[Finding], found: Guess | None, why: str, this: Campaign, event: str) -> list[Finding]:
+    """What the hold-out says, else what can be guessed, else why nothing can be known."""
+    if extra:
+        return extra
+    if found is not None:
+        return guessed(found, this, event)
+    return [Finding("campaign.unknown", "watch",
+                    say(zh="没有可用的留出组，增量无从得知：{why}。", en="There is no hold-out to read, and the extra effect cannot be known: {why}.", why=text.Clean(why)),
+                    metric="campaign.incremental")]  # fmt: skip
+
+
+def picture(found: Guess | None) -> Drawing | None:
+    """The series beside what the past foretold, where the effect was read on it."""
+    if found is None or found.how != "series":
+        return None
+    rows = found.table.tail(6 * int(found.table.after.sum()))
+    actual = pd.DataFrame({"day": rows.day, "users": rows.actual, "series": say(zh="实际", en="Actual")})
+    expected = pd.DataFrame({"day": rows.day, "users": rows.predicted, "series": say(zh="按此前走势推算", en="Foretold by the past"), "low": rows.low, "high": rows.high})  # fmt: skip
+    return figures.curve(
+        pd.concat([actual, expected], ignore_index=True),
+        x="day",
+        y="users",
+        hue="series",
+        low="low",
+        high="high",
+        zero=True,
+    )
+
+
+def generations(rows: pd.DataFrame) -> list[Finding]:
+    """How K falls from generation to generation, and how long a cycle takes."""
+    first = rows.iloc[0]
+    deepest = rows[rows.accepted > 0].generation.max()
+    if missing(deepest):
+        return [
+            Finding(
+                "campaign.tree",
+                "info",
+                say(zh="没有人通过邀请注册。", en="Nobody registered through an invitation."),
+                metric="campaign.k",
+            )
+        ]
+    later = rows[rows.generation > 0]
+    out = [Finding("campaign.k.first", "info",
+                   say(zh="每个参与者带来 {k} 人（{span}），中位周期 {days} 天。", en="Each participant brought {k} ({span}), at a median cycle of {days} days.", k=f"{first.k:.2f}",
+                       span=text.Clean(text.interval(first.low, first.high, "decimal")), days=f"{first.cycle:.1f}"),
+                   metric="campaign.generation", value=first.k, low=first.low, high=first.high, n=first.users, format="decimal", no_interval="too few")]  # fmt: skip
+    if len(later):
+        k = later.accepted.sum() / later.users.sum()
+        words = (say(zh="被邀请来的 {n} 人平均再带来 {k} 人，低于 1：传播靠第一代，不会自己延续。", en="The {n} invited brought {k} more each, under 1: it lives off the first generation and does not carry itself.",
+                     n=text.number(later.users.sum()), k=f"{k:.2f}")
+                 if k < 1 else say(zh="被邀请来的 {n} 人平均再带来 {k} 人，不低于 1：传播在自己延续。", en="The {n} invited brought {k} more each, 1 or above: it carries itself.",
+                                   n=text.number(later.users.sum()), k=f"{k:.2f}"))  # fmt: skip
+        out.append(
+            Finding(
+                "campaign.k.later",
+                "info",
+                words,
+                metric="campaign.generation",
+                value=k,
+                n=later.users.sum(),
+                format="decimal",
+                no_interval="definition",
+            )
+        )
+    return out
+
+
+def honest(facts: Facts) -> list[Finding]:
+    """Cost and return with and without the accounts up for review."""
+    if not facts.listed:
+        return []
+    out, (whole, clean), back = [], unit_costs(facts), honest_roi(facts)
+    if not missing(whole) and not missing(clean):
+        out.append(Finding("campaign.unit_cost", "info",
+                           say(zh="每完成一个目标花费 {whole}；剔除待复核账号及其所领奖励后为 {clean}。", en="One user of the goal cost {whole}; without the accounts up for review and what they took, "
+                               "{clean}.", whole=text.money(whole), clean=text.money(clean)), metric="campaign.cost", value=clean, base=whole, format="money", no_interval="census"))  # fmt: skip
+    if back is not None and facts.extra and facts.extra.roi:
+        out.append(Finding("campaign.roi.honest", "info",
+                           say(zh="若未向待复核账号发奖，投资回报率为 {clean}，现为 {whole}。", en="Had those accounts been paid nothing, ROI would be {clean}; it is {whole}.",
+                               clean=text.percent(back.value, 0), whole=text.percent(facts.extra.roi.value, 0)),
+                           metric="campaign.roi", value=back.value, low=back.low, high=back.high, format="percent"))  # fmt: skip
+    return out
+
+
+def _advice(kind: str, what: str) -> str:
+    return {
+        ("keep", "goal"): say(zh="目标达成：沿用这类玩法、时长和人群", en="The goal was reached: keep the kind, its length and its audience"),
+        ("keep", "roi"): say(zh="增量回报确定为正：保留奖励力度", en="The return on what was extra is above zero for certain: keep the reward"),
+        ("keep", "holdout"): say(zh="保留随机留出组", en="Keep the random hold-out"),
+        ("keep", "stayed"): say(zh="来的新用户留存不低于平常：保留拉新入口", en="New users stayed no worse than others: keep the way in"),
+        ("stop", "roi"): say(zh="增量回报确定为负：停止按此力度发奖", en="The return is below zero for certain: stop rewards of this size"),
+        ("stop", "budget"): say(zh="超出预算：停止不设上限的奖励", en="Over budget: stop rewards without a cap"),
+        ("stop", "instant_rewards"): say(zh="待复核账号过多：停止即时到账，复核后再发", en="Too many accounts up for review: stop paying at once, pay after review"),
+        ("try", "holdout"): say(zh="随机留出一组用户，测出增量", en="Hold users out at random, to measure what is extra"),
+        ("try", "goal"): say(zh="目标未达成：扩大触达或延长时间，先小范围试", en="The goal was missed: try more reach or more days, in a small test first"),
+        ("try", "welcome"): say(zh="来的新用户留存低于平常：试试分次发奖和新手引导", en="New users stayed less than others: try rewards in parts and onboarding"),
+        ("try", "second_invite"): say(zh="被邀请的人很少再邀请：在首次完成核心行为后引导邀请", en="The invited seldom invite: ask them after their first core action"),
+        ("try", "bigger"): say(zh="扩大人群，看回报是否随之下降", en="Widen the audience and see whether the return falls"),
+    }[kind, what]  # fmt: skip
+
+
+def lessons(facts: Facts) -> pd.DataFrame:
+    """`lesson` (keep, stop, try) and `advice`, one row per rule that the facts meet."""
+    return pd.DataFrame([(kind, _advice(kind, what)) for kind, what in rules(facts)], columns=["lesson", "advice"])
+
+
+def learnt(rows: pd.DataFrame) -> Finding:
+    """How much there is of each."""
+    n = rows.lesson.value_counts()
+    return Finding("campaign.lessons", "info",
+                   say(zh="保留 {keep} 条，停止 {stop} 条，尝试 {new} 条，已写入模板供下次策划。", en="{keep} to keep, {stop} to stop, {new} to try; written to a template for the next plan.",
+                       keep=int(n.get("keep", 0)), stop=int(n.get("stop", 0)), new=int(n.get("try", 0))))  # fmt: skip
+
+
+def template(facts: Facts, rows: pd.DataFrame) -> pd.DataFrame:
+    """The reusable template: the lessons, and the facts that they rest on."""
+    this = facts.this
+    known = {
+        say(zh="天数", en="Days"): text.number(this.days),
+        say(zh="目标", en="Goal"): "" if missing(this.goal) else f"{this.goal_metric} {this.goal:g}",
+        say(zh="完成", en="Done"): "" if missing(facts.done) else text.number(facts.done),
+        say(zh="成本", en="Cost"): text.money(facts.spent.cost) if facts.spent.cost else "",
+        say(zh="投资回报率", en="ROI"): text.percent(facts.extra.roi.value, 0)
+        if facts.extra and facts.extra.roi
+        else "",
+        say(zh="待复核账号", en="Accounts up for review"): text.number(facts.listed),
+    }
+    said = [("fact", f"{name}: {value}") for name, value in known.items() if value]
+    table = pd.concat([rows, pd.DataFrame(said, columns=["lesson", "advice"])], ignore_index=True)
+    return table.assign(campaign=this.name, campaign_id=this.id, kind=this.kind)[
+        ["campaign", "campaign_id", "kind", "lesson", "advice"]
+    ]

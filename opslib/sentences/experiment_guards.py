@@ -1,0 +1,68 @@
+"""Sentences of the readings beside the main one: ratios, money without its largest users, windows that are not alike."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from opslib import text
+from opslib.models.abguards import APART, apart
+from opslib.models.abtest import REVENUE
+from opslib.report.finding import Finding
+from opslib.sentences.experiment import arm_of, name_of
+from opslib.text import missing, say
+
+
+def windows(arms: pd.DataFrame, window_days: int) -> Finding | None:
+    """Whether the arms were exposed at different times while everybody is watched to the end of the data."""
+    gap = apart(arms)
+    if window_days or gap <= APART:
+        return None
+    words = say(zh="各方案首次曝光相差 {n} 天，又都观察到数据末日，观察时间不等，差异不能读作效果；请设定 window_days。",
+                en="The variants were first exposed {n} days apart and all watched to the end of the data: unequal windows, so the difference is no effect. Set window_days.",
+                n=gap)  # fmt: skip
+    return Finding("experiment.windows", "act", words)
+
+
+def ratio(found: pd.DataFrame, over: tuple[str, str]) -> list[Finding]:
+    """A ratio of two events, by the delta method over users."""
+    if found.empty:
+        words = say(
+            zh="没有足够的「{per}」，无法读比率。",
+            en="There is not enough {per} to read the ratio.",
+            per=name_of(over[1]),
+        )
+        return [Finding("experiment.ratio.none", "info", words)]
+    out = []
+    for row in found.itertuples():
+        sure = row.enough and (row.low > 0 or row.high < 0)
+        words = say(
+            zh="「{arm}」每次{per}的{what}为 {b}，对照组 {a}，相差 {diff}（{span}）；误差按用户计算。",
+            en="{arm}: {what} for each {per} {b} against {a} of the control, {diff} apart ({span}); the error is that of users.",
+            arm=arm_of(row.variant), what=name_of(over[0]), per=name_of(over[1]), b=text.write(row.treatment, "decimal"), a=text.write(row.control, "decimal"),
+            diff=text.write(row.diff, "decimal", sign=True), span=text.Clean(text.interval(row.low, row.high, "decimal", sign=True)),
+        )  # fmt: skip
+        out.append(Finding(f"experiment.ratio.{row.variant}", "info" if not sure else "good" if row.diff > 0 else "watch", words, metric="experiment.ratio",
+                           value=row.diff, low=row.low, high=row.high, n=row.n + row.n_control, format="decimal", no_interval="too few"))  # fmt: skip
+    return out
+
+
+def without_top(main: pd.DataFrame, again: pd.DataFrame) -> list[Finding]:
+    """Whether the reading of money hangs on the largest user of each arm."""
+    before = main[main.metric == REVENUE].set_index("variant")
+    out = []
+    for row in again.itertuples():
+        was = before.loc[row.variant]
+        if missing(row.low) or missing(was.low):
+            continue
+        same = (row.low > 0) == (was.low > 0) and (row.high < 0) == (was.high < 0)
+        held = (
+            say(zh="结论不变", en="the reading stays")
+            if same
+            else say(zh="结论改变，不要据此决定", en="the reading changes: do not decide on it")
+        )
+        words = say(zh="各组去掉金额最大的一名用户后，「{arm}」的{metric}相差 {diff}（{span}），{held}。", en="Without the largest user of each arm, {arm}: {metric} {diff} apart ({span}); {held}.",
+                    arm=arm_of(row.variant), metric=name_of(REVENUE), diff=text.money(row.diff, digits=2), span=text.Clean(text.interval(row.low, row.high, "money", sign=True)),
+                    held=held)  # fmt: skip
+        out.append(Finding(f"experiment.without_top.{row.variant}", "info" if same else "watch", words, metric="experiment.effect", value=row.diff, low=row.low, high=row.high,
+                           n=row.n + row.n_control, format="money"))  # fmt: skip
+    return out
