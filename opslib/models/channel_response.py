@@ -142,7 +142,7 @@ def split(found: ChannelResponses, *, beyond: float = 1.0) -> tuple[AllocationRi
     now = found.table["spend"].to_numpy(float)
     upper = np.maximum(found.table["largest"].to_numpy(float) * beyond, now)
     risk = allocation_risk(found.curves, found.draws, now, upper=upper, alpha=0.05)
-    table = risk.channels.rename(columns={"low": "best_low", "high": "best_high"})
+    table = risk.channels.rename(columns={"low": "best_low", "high": "best_high"}).round(2)
     return risk, table.assign(channel=found.table["channel"].to_numpy())
 
 

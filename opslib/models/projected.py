@@ -66,6 +66,7 @@ def project(
                     has=int((table["x"] > 0).sum()),
                 )
             )
+    customers = customers.sort_values(["channel", "x", "t_x", "age", "value", "m"], ignore_index=True)  # the same draws
     past = fit_bgnbd(held_out["x"], held_out["t_x"], held_out["age"])
     check = hold_out(
         past, x=held_out["x"], t_x=held_out["t_x"], age=held_out["age"], actual=held_out["later"], length=check_weeks

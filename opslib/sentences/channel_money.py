@@ -59,8 +59,8 @@ def attribution(table: pd.DataFrame, counted: str = "all") -> list[Finding]:
 def attribution_note() -> str:
     """What attribution cannot show."""
     return say(
-        zh="图中横线是各模型的范围，不是抽样误差。归因只分配已观察到的转化，不能说明没有该渠道时会少多少；各模型间的差异是最低限度的不确定性。要知道因果，需停投测试。",
-        en="The lines are the range over models, no sampling error. Attribution shares out conversions that were observed; it cannot show how many would be lost without a channel. The spread "
+        zh="各模型的范围不是抽样误差。归因只分配已观察到的转化，不能说明没有该渠道时会少多少；各模型间的差异是最低限度的不确定性。要知道因果，需停投测试。",
+        en="The range over models is no sampling error. Attribution shares out conversions that were observed; it cannot show how many would be lost without a channel. The spread "
         "over models is the least uncertainty there is. Only a switch-off shows cause.",
     )
 
@@ -97,7 +97,7 @@ def named_paths(paths: pd.DataFrame) -> pd.DataFrame:
 def response(table: pd.DataFrame) -> list[Finding]:
     """Where the next unit of money brings most, and where it does not come back."""
     best = table.loc[table["marginal"].idxmax()]
-    rows = [("best", "good" if best["marginal_low"] > 1 else "info", best)]
+    rows = [("best", "info", best)]
     # A channel that loses as a whole has its verdict already; one that pays but has no room is news.
     lost = table[table["marginal_high"] < 1]
     rows += [("lost", "watch" if row["average"] >= 1 else "info", row) for _, row in lost.iterrows()]

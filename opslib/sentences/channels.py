@@ -50,7 +50,9 @@ def headline(table: pd.DataFrame) -> str:
     """The page's one sentence: what to cut, what to grow, and how the money as a whole does."""
     named = {v: text.names(ranked(table, v)["channel"]) for v in ("cut", "grow")}
     none, lost = say(zh="无", en="none"), table.loc[table["verdict"] == "cut", "cost"].sum() / table["cost"].sum()
-    share = say(zh="（占花费 {share}）", en=" ({share} of the money)", share=text.percent(lost, 0)) if lost else ""
+    share = text.Clean(
+        say(zh="（占花费 {share}）", en=" ({share} of the money)", share=text.percent(lost, 0)) if lost else ""
+    )
     return say(
         zh="共花费 {cost}，带来 {n} 个注册；应削减：{cut}{share}；可加投，按再多花一元的回报排列：{grow}。",
         en="{cost} won {n} sign-ups; cut: {cut}{share}; grow, best return of the next unit of money first: {grow}.",
@@ -94,7 +96,11 @@ def _name(verdict: str) -> str:
     }[verdict]
 
 
-def _why(row: dict[str, Any]) -> str:
+def _why(row: dict[str, Any]) -> text.Clean:
+    return text.Clean(_reason(row))
+
+
+def _reason(row: dict[str, Any]) -> str:
     projected, marginal = text.money(row["projected"]), text.number(row["marginal"], 2)
     if row["reason"] == "losing":
         return say(
@@ -181,7 +187,7 @@ def _evidence(row: dict[str, Any]) -> str:
     return say(
         zh="{ratio}；同样的总额下，日花费 {now} → {best}（{low} 至 {high}）",
         en="{ratio}; with the same money in all, {now} → {best} a day ({low} to {high})",
-        ratio=ratio,
+        ratio=text.Clean(ratio),
         now=text.money(row["current"]),
         best=text.money(row["best"]),
         low=text.money(row["best_low"]),
@@ -204,7 +210,11 @@ def kinds(table: pd.DataFrame) -> Finding:
     return Finding(
         "cac.kinds",
         "info",
-        say(zh="每个注册的成本：{parts}。", en="Cost per sign-up: {parts}.", parts=say(zh="，", en=", ").join(parts)),
+        say(
+            zh="每个注册的成本：{parts}。",
+            en="Cost per sign-up: {parts}.",
+            parts=text.Clean(say(zh="，", en=", ").join(parts)),
+        ),
         metric="acquisition.cac",
         value=first["cac"],
         low=first["low"],
