@@ -62,10 +62,11 @@ def suspected(claims: pd.DataFrame) -> pd.DataFrame | None:
     """
     if claims.empty:
         return None
-    named = {"user": "user_id", "device": "device_id", "minute": "minute", "inviter": "inviter_id"}
     listed: set[str] = set()
     for _, rows in claims.groupby("campaign_id"):
-        scores = abuse.abuse_scores(rows, later="later_events", rewards="rewards", **named)
+        scores = abuse.abuse_scores(
+            rows, user="user_id", device="device_id", minute="minute", inviter="inviter_id", rewards="rewards"
+        )
         listed |= set(scores.loc[scores["score"] >= abuse.LISTED, "user_id"])
     fresh = claims[claims["new"] == 1]
     each = fresh.groupby(["channel", "user_id"], as_index=False)["amount"].sum()

@@ -110,7 +110,7 @@ def _worth(purchases: BgNbd, spend: GammaGamma, customers: pd.DataFrame, weeks: 
 def _by_channel(economics: pd.DataFrame, sums: pd.Series, spread: pd.Series, error: float) -> pd.DataFrame:
     table = economics.set_index("channel")[["signups", "ltv", "ltv_se"]]
     n = table["signups"].astype(float)
-    future = pd.Series(divided(sums.reindex(n.index).fillna(0.0), n), n.index)
+    future = pd.Series(divided(sums.reindex(n.index, fill_value=0.0), n), n.index)
     sampling = pd.Series(divided(spread.reindex(n.index), n), n.index).where(table["ltv_se"].notna())
     half = stats.norm.isf(0.025) * sampling + abs(error) * future
     projected = table["ltv"] + future

@@ -244,7 +244,7 @@ def problems(breaks: pd.DataFrame, odd: pd.DataFrame, alike: pd.DataFrame, table
         for row in odd.head(5).to_dict("records")
     ]
     found += [
-        Finding(f"channel.spelling.{row['channel']}", "act", _alike(row), metric="acquisition.join")
+        Finding(f"channel.spelling.{row['channel']}.{row['other']}", "act", _alike(row), metric="acquisition.join")
         for row in alike.to_dict("records")
     ]
     if not found:
