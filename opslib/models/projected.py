@@ -97,7 +97,7 @@ def _models(customers: pd.DataFrame, weight: np.ndarray | None) -> tuple[BgNbd, 
     paid = ((c["x"] > 0) & (c["m"] > 0)).to_numpy()
     spend = fit_gamma_gamma(c["x"][paid], c["m"][paid], weights=None if w is None else w[paid])
     if weight is not None and spend.q <= 1:
-        raise TooLittleError("projection: a draw whose purchases have no mean")
+        raise OpsError("projection: a draw whose purchases have no mean", "draw again")
     return fit_bgnbd(c["x"], c["t_x"], c["age"], weights=w), spend
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from opslib.errors import OpsError, TooLittleError
 from opslib.models.moments import divided
 from opslib.models.sbg import ShiftedBetaGeometric, fit_sbg
+from opslib.text import say
 
 FEWEST_USERS = 30
 _DRAWS = 30
@@ -60,7 +61,13 @@ def project_staying(
         if row:
             rows.append(row)
     if not rows:
-        raise TooLittleError(f"staying: no channel has {FEWEST_USERS} users followed for two weeks")
+        raise TooLittleError(
+            say(
+                zh="没有渠道有 {least} 名跟踪满两周的用户，无法预测留存",
+                en="no channel has {least} users followed for two weeks: who stays cannot be projected",
+                least=FEWEST_USERS,
+            )
+        )
     whole = fit_sbg(_cohorts(now))
     seen = now.groupby("age").agg(there=("there", "sum"), users=("users", "sum"))
     ages = np.arange(ahead + 1)
@@ -129,7 +136,12 @@ def _held_out(now: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float, in
     """Relative error over the cells that have become known since, of the model and of a constant rate of leaving."""
     known = _cohorts(before)
     if not known:
-        raise TooLittleError("staying: nothing was known before the hold-out")
+        raise TooLittleError(
+            say(
+                zh="留出期之前还没有可用的留存记录，无法检验预测",
+                en="before the hold-out nothing was known of who stays: a projection could not be checked",
+            )
+        )
     model = fit_sbg(known)
     left, exposed = sum(c[0] - c[-1] for c in known), sum(sum(c[:-1]) for c in known)
     stays = 1 - divided(left, exposed)
@@ -138,7 +150,12 @@ def _held_out(now: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float, in
     later = later[(later["age"] > later["t0"]) & (later["t0"] > 0)]
     actual = float(later["there"].sum())
     if not actual:
-        raise TooLittleError("staying: the hold-out has no one left in it")
+        raise TooLittleError(
+            say(
+                zh="留出期内没有用户仍在，无法检验留存预测",
+                en="nobody is left in the hold-out: a projection of who stays cannot be checked",
+            )
+        )
     share = np.asarray(model.survival(later["age"])) / np.asarray(model.survival(later["t0"]))
     naive = (later["base"] * stays ** (later["age"] - later["t0"])).sum()
     return float((later["base"] * share).sum() / actual - 1), float(naive / actual - 1), int(actual)
