@@ -47,7 +47,9 @@ def weekly(weeks: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
     shares = {f"{name}_share": divided(users[name], users[f"of_{name}"]) for name in names}
     found = weeks.merge(users[["start", "channel"]].assign(**shares), on=["start", "channel"], how="left")
     return found.drop(columns="of_activated").assign(
-        cac_activated=divided(found["cost"], found["activated"]), cac_payer=divided(found["cost"], found["payers"])
+        start=pd.to_datetime(found["start"]).dt.date,
+        cac_activated=divided(found["cost"], found["activated"]),
+        cac_payer=divided(found["cost"], found["payers"]),
     )
 
 
