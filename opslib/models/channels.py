@@ -163,7 +163,7 @@ def _ratio(row: dict) -> tuple[float | None, ...]:
 def paybacks(cells: pd.DataFrame, moments: pd.DataFrame, costs: pd.DataFrame, *, margin: float = 1.0) -> pd.DataFrame:
     """In how many steps of age each channel's users have brought what they cost.
 
-    One row per channel with a cost. `cells` of `metrics.value.cohort_value`, `moments` of `channel_value`, `costs` of
+    One row per channel with a cost above 0. `cells` of `metrics.value.cohort_value`, `moments` of `channel_value`, `costs` of
     `economics`.
 
     Columns
@@ -175,7 +175,7 @@ def paybacks(cells: pd.DataFrame, moments: pd.DataFrame, costs: pd.DataFrame, *,
     Definition: the first time at which the cumulated value of cohorts old enough reaches the cost (see `payback`).
     """
     found = []
-    for row in costs[costs["cac"].notna()].to_dict("records"):
+    for row in costs[costs["cac"] > 0].to_dict("records"):
         curve = value_curve(cells[cells["channel"] == row["channel"]]).dropna(subset=["ltv"])
         errors = moments[moments["channel"] == row["channel"]].set_index("age")
         error = np.sqrt(errors["var"] / errors["users"]).reindex(curve["age"])

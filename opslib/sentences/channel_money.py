@@ -135,6 +135,9 @@ def response_error(table: pd.DataFrame) -> str:
 
 def split(risk: AllocationRisk) -> Finding:
     """What the best split of the same money brings, and the cost of being wrong."""
+    if risk.gain < 0.005:
+        words = say(zh="同样的钱，现在的分法已接近最优。", en="For the same money today's split is about the best.")
+        return Finding("split.best_already", "info", words, metric="response.marginal")
     return Finding(
         "split.gain",
         "good" if risk.gain_low > 0 else "info",

@@ -22,6 +22,8 @@ def _worst(shares: pd.DataFrame, measure: str = "d7") -> Finding | None:
     if len(rows) < 2:
         return None
     worst, best = rows.iloc[0], rows.iloc[-1]
+    if worst["rate"] == best["rate"]:
+        return None
     return Finding(
         "quality.worst",
         "watch" if worst["high"] < best["low"] else "info",

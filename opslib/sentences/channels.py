@@ -21,7 +21,8 @@ def verdicts(table: pd.DataFrame, *, margin: float = 1.0) -> list[Finding]:
     found = [_verdict(row) for v in _ORDER for row in ranked(table, v).to_dict("records")]
     free, thin = table[~(table["cost"] > 0)], table[table["verdict"].isin(["grow", "hold"])]
     found += [_thinnest(thin.loc[thin["ltv_cac_low"].astype(float).idxmin()], margin)] if len(thin) else []
-    return found + ([_uncosted(free)] if len(free) else [])
+    unknown, zero = free[free["cost"].isna()], free[free["cost"] == 0]
+    return found + ([_uncosted(unknown)] if len(unknown) else []) + ([_costless(zero)] if len(zero) else [])
 
 
 def ranked(table: pd.DataFrame, verdict: str) -> pd.DataFrame:
@@ -143,6 +144,19 @@ def _uncosted(free: pd.DataFrame) -> Finding:
             en="No cost is booked on {names}, with {n} sign-ups: their cost per user is unknown, not 0.",
             names=text.names(free["channel"]),
             n=text.number(free["signups"].sum()),
+        ),
+    )
+
+
+def _costless(zero: pd.DataFrame) -> Finding:
+    return Finding(
+        "channel.cost_of_zero",
+        "info",
+        say(
+            zh="{names} 的花费记为 0，共 {n} 个注册：没有 LTV / CAC 和建议；若实际有花费，请补记。",
+            en="A cost of 0 is booked on {names}, with {n} sign-ups: no LTV / CAC and no verdict; if money was spent, book it.",
+            names=text.names(zero["channel"]),
+            n=text.number(zero["signups"].sum()),
         ),
     )
 
@@ -284,7 +298,7 @@ def paybacks(table: pd.DataFrame) -> list[Finding]:
             "info",
             say(
                 zh="「{channel}」在观察到的 {n} 个月内没有回本。",
-                en="“{channel}” has not paid back within the {n} months observed.",
+                en="“{channel}” has not paid back so far (months observed: {n}).",
                 channel=text.shown(row["channel"]),
                 n=int(row["seen"]),
             ),
