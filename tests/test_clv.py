@@ -297,3 +297,13 @@ def test_negative_binomial_purchases_are_the_limit_of_customers_who_never_leave(
     model = BgNbd(2.0, 5.0, 1e-9, 10.0)
     assert model.pmf([0, 1, 4], 3.0) == pytest.approx(stats.nbinom.pmf([0, 1, 4], 2.0, 5 / 8), rel=1e-6)
     assert model.expected(3.0) == pytest.approx(2.0 / 5.0 * 3.0, rel=1e-6)
+
+
+def test_customers_who_leave_alike_are_foretold_by_an_average_that_meets_the_series():
+    model = BgNbd(0.8, 30.0, 150.0, 900.0)
+    x, age = np.array([0.0, 3.0, 12.0]), np.full(3, 39.0)
+    series = model._purchases(x, model.alpha + age, np.full(3, 26.0))
+    assert model._averaged(x, model.alpha + age, np.full(3, 26.0)) == pytest.approx(series, rel=1e-3)
+    alike = BgNbd(0.8, 30.0, 3e4, 17e4)
+    one_chance = (1 - (1 + 0.15 * 26 / 69) ** -(0.8 + x)) / 0.15
+    assert alike._purchases(x, alike.alpha + age, np.full(3, 26.0)) == pytest.approx(one_chance, rel=1e-3)

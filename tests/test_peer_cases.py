@@ -21,8 +21,6 @@ FOLDERS = [HERE / "peer_cases", *([Path(extra)] if (extra := os.environ.get("OPS
 
 # Kinds that belong to work not yet done: pattern → that work. A kind whose module exists is asked all the same.
 LATER = {
-    "attribution*": "channels",
-    "n_day_ltv": "channels",
     "ratio": "A/B readout",
     "ab_*": "A/B readout",
     "multiple_tests*": "A/B readout",

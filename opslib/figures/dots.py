@@ -33,6 +33,7 @@ def intervals(
     value_title: str | None = None,
     labels: Mapping[str, str] | None = None,
     limit: int = 24,
+    meaning: str = "",
 ) -> Drawing:
     """Estimates with their intervals, one row each, and the line they are compared with; the numbers stand at the right.
 
@@ -41,6 +42,7 @@ def intervals(
     frame : one row per label, in the order drawn
     reference : where "no difference" lies; None for no line
     hue : colours the dots (a verdict, a group)
+    meaning : what dots and lines are, in a sentence, where they are no estimates with 95% intervals
     """
     small, frame = ax_.hidden(frame), ax_.needs(frame, label, value, low, high, n, hue).head(limit)
     each = "" if ax_.same_size(frame, n) else n
@@ -92,7 +94,7 @@ def intervals(
         en="Estimates with intervals, {what}, {k} rows, {against}. {parts}." if against else "Estimates with intervals, {what}, {k} rows. {parts}.{against}",
         what=ax_.wording(value, labels, value_title), k=len(frame), against=against, parts=ax_.listed(said, 6),
     )  # fmt: skip
-    note = say(zh="圆点：估计值；横线：95% 区间。", en="Dot: estimate; line: 95% interval.")
+    note = meaning or say(zh="圆点：估计值；横线：95% 区间。", en="Dot: estimate; line: 95% interval.")
     figure.caption = " ".join(filter(None, [note, "" if each else ax_.sizes(frame, n), small]))
     return figure
 

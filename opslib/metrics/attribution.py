@@ -14,13 +14,13 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
+from opslib.metrics import _touched
+from opslib.metrics._credit_rules import MODELS as MODELS
+from opslib.metrics._credit_rules import check, shape
 from opslib.metrics._filters import Step, _engine, column, step_holds
-from opslib.metrics._periods import Day, Period, bounds, observed_until, one_of
+from opslib.metrics._periods import Day, Period, bounds, observed_until
 from opslib.metrics._visits import check_step
 
-# Shares of the first touch, of all touches between, and of the last.
-SHAPES = {"u": (40.0, 20.0, 40.0), "j": (20.0, 20.0, 60.0), "inverse_j": (60.0, 20.0, 20.0)}
-MODELS = ("first", "last", "last_non_direct", "linear", "time_decay", *SHAPES, "custom", "participation")
 SEPARATOR = " > "
 NEVER = "2200-01-01"  # later than any touch
 
@@ -93,8 +93,8 @@ def shares(
     ------
     ValueError  if a model, weight, look-back or half-life cannot be meant.
     """
-    _check("shares", model, lookback_days, counted, weights, two_touch, half_life_days)
-    pairs = _pairs(events, touches, conversion, lookback_days, counted, period, "shares")
+    check("shares", model, lookback_days, counted, weights, two_touch, half_life_days)
+    pairs = _touched.pairs(events, touches, conversion, lookback_days, counted, period, "shares")
     at, own = ibis.window(group_by="event_id", order_by=["touched", "touch_id"]), ibis.window(group_by="event_id")
     if model == "linear":
         found = pairs.mutate(share=1.0 / _.count().over(own))
@@ -109,7 +109,7 @@ def shares(
         found = _one_touch(pairs, model, direct).mutate(share=ibis.literal(1.0))
     else:
         pairs = pairs.mutate(place=ibis.row_number().over(at), size=_.count().over(own))
-        found = pairs.mutate(share=_shape(model, weights, two_touch)).filter(_.share > 0)
+        found = pairs.mutate(share=shape(model, weights, two_touch)).filter(_.share > 0)
     return found.select("event_id", "user_id", "ts", "amount", "channel", "share")
 
 
@@ -198,11 +198,11 @@ def journeys(
     ------
     ValueError  if the look-back is not 1 to 3,650 days, or `max_touches` not 1 to 50.
     """
-    _check("journeys", "linear", lookback_days, counted, None, "split_middle", 1.0)
+    check("journeys", "linear", lookback_days, counted, None, "split_middle", 1.0)
     if not 1 <= max_touches <= 50:
         raise ValueError(f"journeys: max_touches must be between 1 and 50, got {max_touches}")
     events, touches = contract.keyed(events, touches)
-    won = _pairs(events, touches, conversion, lookback_days, counted, period, "journeys")
+    won = _touched.pairs(events, touches, conversion, lookback_days, counted, period, "journeys")
     from_last = ibis.window(group_by="event_id", order_by=[_.touched.desc(), _.touch_id.desc()])
     won = won.mutate(back=ibis.row_number().over(from_last))
     won = _paths(won, ["event_id"], max_touches, amount=_.amount.max()).mutate(won=ibis.literal(1))
@@ -222,56 +222,6 @@ def journeys(
         )
         .order_by(_.conversions.desc(), _.nulls.desc(), "path")
     )
-
-
-def _check(
-    metric: str,
-    model: str,
-    lookback_days: int | None,
-    counted: str,
-    weights: Sequence[float] | None,
-    two_touch: str,
-    half_life_days: float,
-) -> None:
-    one_of(model, MODELS, "model", metric)
-    one_of(counted, ("all", "first", "last"), "counted", metric)
-    one_of(two_touch, ("split_middle", "renormalise"), "two_touch", metric)
-    if lookback_days is not None and not 1 <= lookback_days <= 3650:
-        raise ValueError(f"{metric}: lookback_days must be between 1 and 3650 (or None), got {lookback_days}")
-    if not half_life_days >= 0.1:
-        raise ValueError(f"{metric}: half_life_days must be at least 0.1, got {half_life_days}")
-    if model == "custom" and (weights is None or len(weights) != 3 or min(weights) < 0 or not sum(weights)):
-        raise ValueError(f"{metric}: weights are three numbers >= 0 (first, between, last), got {weights}")
-
-
-def _conversions(events: ir.Table, conversion: Step, counted: str, period: Period | None, metric: str) -> ir.Table:
-    check_step(conversion, "conversion", metric)
-    rows = events.filter(step_holds(events, conversion)).select("event_id", "user_id", "ts", "day", "amount")
-    if (days := bounds(period, metric)) is not None:
-        rows = rows.filter(_.day.between(*map(ibis.date, days)))
-    if counted == "all":
-        return rows
-    order = [_.ts, _.event_id] if counted == "first" else [_.ts.desc(), _.event_id.desc()]
-    ranked = rows.mutate(rank=ibis.row_number().over(ibis.window(group_by="user_id", order_by=order)))
-    return ranked.filter(_.rank == 0).drop("rank")
-
-
-def _pairs(
-    events: ir.Table,
-    touches: ir.Table,
-    conversion: Step,
-    lookback_days: int | None,
-    counted: str,
-    period: Period | None,
-    metric: str,
-) -> ir.Table:
-    """Every conversion with each of its touches; once with nulls where it has none."""
-    won = _conversions(events, conversion, counted, period, metric).drop("day")
-    seen = touches.select("touch_id", "channel", toucher=_.user_id, touched=_.ts)
-    near = [won.user_id == seen.toucher, seen.touched <= won.ts]
-    if lookback_days is not None:
-        near.append(seen.touched >= won.ts - ibis.interval(days=lookback_days))
-    return won.left_join(seen, near).drop("toucher")
 
 
 @ibis.udf.agg.builtin
@@ -298,24 +248,9 @@ def _one_touch(pairs: ir.Table, model: str, direct: Sequence[str]) -> ir.Table:
     return pairs.mutate(rank=rank).filter(_.rank == 0)
 
 
-def _shape(model: str, weights: Sequence[float] | None, two_touch: str) -> ir.FloatingValue:
-    first, between, last = weights if model == "custom" and weights else SHAPES[model]
-    total = first + between + last
-    split = two_touch == "split_middle" or not first + last
-    pair = (first + between / 2) / total if split else first / (first + last)
-    return ibis.cases(
-        (_.size == 1, 1.0),
-        ((_.size == 2) & (_.place == 0), pair),
-        (_.size == 2, 1 - pair),
-        (_.place == 0, first / total),
-        (_.place == _.size - 1, last / total),
-        else_=between / total / (_.size - 2),
-    )
-
-
 def _unconverted(events: ir.Table, touches: ir.Table, conversion: Step, lookback_days: int) -> ir.Table:
     """Touches in no conversion's look-back, with the `end` of their journey and how many places `back` from it they are."""
-    won, reach = _conversions(events, conversion, "all", None, "journeys"), ibis.interval(days=lookback_days)
+    won, reach = _touched.won(events, conversion, "all", None, "journeys"), ibis.interval(days=lookback_days)
     seen = touches.select("user_id", "day", "touch_id", "channel", touched=_.ts)
     ahead = [seen.user_id == won.user_id, seen.touched <= won.ts, seen.touched >= won.ts - reach]
     alone = seen.anti_join(won, ahead)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import partial
 
 import ibis
 import ibis.expr.types as ir
@@ -11,9 +11,9 @@ from ibis import _
 
 from opslib import contract
 from opslib.metrics import _touched
+from opslib.metrics._credit_rules import check, shape
 from opslib.metrics._filters import Step, column
-from opslib.metrics._periods import Period
-from opslib.metrics.attribution import credit
+from opslib.metrics._periods import Period, numbers
 
 RULES = ("first", "last", "last_non_direct", "linear", "time_decay", "u")
 
@@ -25,42 +25,72 @@ def credits(
     models: Sequence[str] = RULES,
     conversion: Step = "pay",
     lookback_days: int | None = 30,
+    counted: str = "all",
     period: Period | None = None,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float] = (),
+    two_touch: str = "split_middle",
+    half_life_days: float = 7.0,
     direct: Sequence[str] = ("direct",),
 ) -> ir.Table:
-    """Conversions and their value by channel under each of several rules.
+    """Conversions and their value by channel under each of several rules, in one pass over the touches.
 
-    One row per (model, channel with credit); a null channel for conversions without a touch in the look-back.
+    One row per (model, channel with a touch); a null channel for conversions without a touch in the look-back.
 
     Columns
     -------
-    model       : string  see `attribution.shares`; "custom" takes `weights`
+    model       : string  see `attribution.shares`; "custom" is added when `weights` (first, all between, last) are given
     channel     : string
     conversions : float   credited; under each model they sum to the conversions
     value       : float   the conversions' amount, shared out in the same way
 
-    Definition: see `attribution.shares`.
+    Definition: see `attribution.shares`, model by model.
     Error: none from sampling; the spread over models is larger than that. No rule shows what a channel caused.
     Source: terms.yml, `attribution.credit`.
 
     Raises
     ------
-    ValueError  if there is no model, or one is unknown.
+    ValueError  if there is no model, one is unknown, or a weight, look-back or half-life cannot be meant.
     """
-    if not models:
-        raise ValueError("credits: needs one model or more")
-    rule = partial(
-        credit,
-        conversion=conversion,
-        lookback_days=lookback_days,
-        period=period,
-        weights=weights,
-        direct=direct,
+    named = list(dict.fromkeys([*models, *(["custom"] if weights else [])]))
+    if not named or "participation" in named:
+        raise ValueError("credits: needs one model or more, of those that share a conversion out (no participation)")
+    for model in named:
+        check("credits", model, lookback_days, counted, weights, two_touch, half_life_days)
+    events, touches = contract.keyed(events, touches)
+    rows = _touched.pairs(events, touches, conversion, lookback_days, counted, period, "credits")
+    at, own = ibis.window(group_by="event_id", order_by=["touched", "touch_id"]), ibis.window(group_by="event_id")
+    rows = rows.mutate(place=ibis.row_number().over(at), size=_.count().over(own))
+    if "time_decay" in named:
+        days = _.ts.delta(_.touched, unit="millisecond") / 86_400_000.0
+        rows = rows.mutate(weight=(days * (-math.log(2) / half_life_days)).exp().fill_null(1.0))
+        rows = rows.mutate(weights=_.weight.sum().over(own))
+    if "last_non_direct" in named:
+        real = ibis.ifelse(_.channel.isin(list(direct)), -1, _.place)
+        rows = rows.mutate(real=real.max().over(own))
+    share = {model: _share(model, weights, two_touch) for model in named}
+    rows = rows.select("channel", "amount", **share)
+    sums = {f"{m}_n": rows[m].sum() for m in named} | {f"{m}_v": (rows.amount * rows[m]).sum() for m in named}
+    wide = rows.group_by("channel").agg(**sums).cross_join(numbers(len(named), "which"))
+
+    def pick(kind: str) -> ir.FloatingValue:
+        return ibis.cases(*((wide.which == k, wide[f"{m}_{kind}"]) for k, m in enumerate(named)), else_=0.0)
+
+    model = ibis.cases(*((wide.which == k, ibis.literal(m)) for k, m in enumerate(named)), else_="")
+    return wide.select("channel", model=model, conversions=pick("n"), value=pick("v").fill_null(0.0)).select(
+        "model", "channel", "conversions", "value"
     )
-    tables = [rule(events, touches, model=model).mutate(model=ibis.literal(model)) for model in models]
-    columns = ["model", "channel", "conversions", "value"]
-    return ibis.union(*(t.select(columns) for t in tables)) if len(tables) > 1 else tables[0].select(columns)
+
+
+def _share(model: str, weights: Sequence[float], two_touch: str) -> ir.FloatingValue:
+    """A touch's share of its conversion, of `place` (from 0) and `size`; a conversion without a touch has a row of its own."""
+    if model == "linear":
+        return 1.0 / _.size
+    if model == "time_decay":
+        return _.weight / _.weights
+    if model in ("first", "last", "last_non_direct"):
+        last = ibis.ifelse(_.real >= 0, _.real, _.size - 1) if model == "last_non_direct" else _.size - 1
+        return ibis.ifelse(_.place == (0 if model == "first" else last), 1.0, 0.0)
+    return shape(model, weights, two_touch)
 
 
 def persona_journeys(

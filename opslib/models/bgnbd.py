@@ -13,6 +13,7 @@ from opslib.errors import OpsError, TooLittleError
 from opslib.models.moments import Number, plain
 from opslib.text import say
 
+_ALIKE = 200.0  # `a` from which customers hardly differ in their chance to leave
 _BOUND = 14.0  # of the logarithm of a parameter
 
 
@@ -67,8 +68,27 @@ class BgNbd:
         a = self.a + 1e-7 if abs(self.a - 1) < 1e-7 else self.a  # the formula is 0 / 0 at a = 1
         left = scale / (scale + t)
         # Euler's transformation: the direct series overflows for frequent buyers.
-        series = special.hyp2f1(a + self.b - 1 - self.r, a - 1, a + self.b + x - 1, 1 - left)
-        return (a + self.b + x - 1) / (a - 1) * (1 - left ** (a - 1) * series)
+        with np.errstate(over="ignore", invalid="ignore"):
+            series = special.hyp2f1(a + self.b - 1 - self.r, a - 1, a + self.b + x - 1, 1 - left)
+            found = (a + self.b + x - 1) / (a - 1) * (1 - left ** (a - 1) * series)
+        alike = ~np.isfinite(found) | (self.a > _ALIKE)
+        if np.any(alike):
+            x, scale, t = (np.broadcast_to(v, np.shape(found))[alike] for v in (x, scale, t))
+            found = np.array(found, float)
+            found[alike] = self._averaged(x, scale, t)
+        return found
+
+    def _averaged(self, x: np.ndarray, scale: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """The same as a mean over the chances p to leave, Beta(a, b + x): where all are alike the series is 0 × infinity.
+
+        So narrow a Beta is nearly normal: Gauss-Hermite with its mean and variance.
+        """
+        nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+        b = self.b + x
+        spread = np.sqrt(self.a * b / (self.a + b + 1)) / (self.a + b)
+        p = np.clip((self.a / (self.a + b))[:, None] + spread[:, None] * nodes, 1e-9, 1.0)
+        each = -np.expm1(-(self.r + x)[:, None] * np.log1p(p * (t / scale)[:, None])) / p
+        return each @ weights / weights.sum()
 
     def pmf(self, x: ArrayLike, t: ArrayLike) -> Number:
         """Chance that a new customer makes exactly x repeat purchases within t."""

@@ -137,12 +137,13 @@ def split(found: ChannelResponses, *, beyond: float = 1.0) -> tuple[AllocationRi
     """The best split of today's daily money over the paid channels, its interval, and the cost of being wrong.
 
     `beyond` bounds each channel by so many times the largest spend that it had on a day; further out a curve is a guess.
-    The table has a row per channel: channel, current, best, low, high (money per day).
+    The table has a row per channel: channel, current, best, best_low, best_high (money per day).
     """
     now = found.table["spend"].to_numpy(float)
     upper = np.maximum(found.table["largest"].to_numpy(float) * beyond, now)
     risk = allocation_risk(found.curves, found.draws, now, upper=upper, alpha=0.05)
-    return risk, risk.channels.assign(channel=found.table["channel"].to_numpy())
+    table = risk.channels.rename(columns={"low": "best_low", "high": "best_high"}).round(2)
+    return risk, table.assign(channel=found.table["channel"].to_numpy())
 
 
 def incremental(days: pd.DataFrame, *, left_out: pd.DataFrame | None = None) -> pd.DataFrame:

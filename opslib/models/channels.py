@@ -128,9 +128,10 @@ def economics(cost: pd.DataFrame, users: pd.DataFrame, customers: pd.DataFrame, 
         for _, w in weeks.groupby("channel", sort=True)
     ]
     for name, count in (("cac", "signups"), ("cac_activated", "activated"), ("cac_payer", "payers")):
-        table[[name, f"{name}_low", f"{name}_high"]] = cost_per(
-            table["cost"], table[count], table["dispersion"] if count == "signups" else 1.0
-        ).to_numpy()
+        # Of users who come in bursts, a share was activated or paid: the bursts thin out with it.
+        share = np.clip(divided(table[count], table["signups"]), 0, 1)
+        bursts = 1 + (table["dispersion"] - 1) * np.nan_to_num(share)
+        table[[name, f"{name}_low", f"{name}_high"]] = cost_per(table["cost"], table[count], bursts).to_numpy()
     table = table.join(_value(customers, table["signups"], margin))
     ratios = [_ratio(row) for row in table.to_dict("records")]
     table[["ltv_cac", "ltv_cac_low", "ltv_cac_high"]] = np.array(ratios, float).reshape(-1, 3)
@@ -162,7 +163,7 @@ def _ratio(row: dict) -> tuple[float | None, ...]:
 def paybacks(cells: pd.DataFrame, moments: pd.DataFrame, costs: pd.DataFrame, *, margin: float = 1.0) -> pd.DataFrame:
     """In how many steps of age each channel's users have brought what they cost.
 
-    One row per channel with a cost. `cells` of `metrics.value.cohort_value`, `moments` of `channel_value`, `costs` of
+    One row per channel with a cost above 0. `cells` of `metrics.value.cohort_value`, `moments` of `channel_value`, `costs` of
     `economics`.
 
     Columns
@@ -174,7 +175,7 @@ def paybacks(cells: pd.DataFrame, moments: pd.DataFrame, costs: pd.DataFrame, *,
     Definition: the first time at which the cumulated value of cohorts old enough reaches the cost (see `payback`).
     """
     found = []
-    for row in costs[costs["cac"].notna()].to_dict("records"):
+    for row in costs[costs["cac"] > 0].to_dict("records"):
         curve = value_curve(cells[cells["channel"] == row["channel"]]).dropna(subset=["ltv"])
         errors = moments[moments["channel"] == row["channel"]].set_index("age")
         error = np.sqrt(errors["var"] / errors["users"]).reindex(curve["age"])
@@ -196,15 +197,16 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     Columns added
     -------------
     verdict : string  blank for channels without a cost: there is no money to move
-    reason  : string  unknown, losing, young, unsure, saturated, room, paying
+    reason  : string  unknown, losing, young, unsure, saturated, elsewhere, room, paying
 
     Definition: cut (losing) when LTV / CAC so far is surely below 1 and what the users are expected to have brought by
     the end of the projection still is less than they cost. test when nobody came or fewer than five paid (unknown), when
     only the projection pays (young), or when the interval of LTV / CAC holds 1 (unsure). Otherwise the
     channel pays: grow (room) when the next unit of money still returns more than itself for sure, hold when it does not
-    (saturated) or is not known (paying).
+    (saturated), is not known (paying), or brings more on other channels: the best split of the same money, `best`
+    where it is known, gives this channel no more than it has now, `current` (elsewhere).
     """
-    for name in ("projected", "marginal", "marginal_low", "marginal_high"):
+    for name in ("projected", "marginal", "marginal_low", "marginal_high", "current", "best"):
         if name not in table:
             table = table.assign(**{name: np.nan})
     pairs = [_verdict(row) for row in table.to_dict("records")]
@@ -221,35 +223,15 @@ def _verdict(row: dict) -> tuple[str, str]:
     if row["ltv_cac_low"] <= 1:
         return "test", "young" if row["ltv_cac_high"] < 1 else "unsure"
     if row["marginal_low"] > 1:
-        return "grow", "room"
+        return ("hold", "elsewhere") if row["best"] <= row["current"] else ("grow", "room")
     return "hold", "paying" if np.isnan(row["marginal"]) else "saturated"
 
 
-def quality(users: pd.DataFrame) -> pd.DataFrame:
-    """Each channel's users over the whole period: shares that activated, came back on days 1, 7 and 30, and paid.
-
-    One row per (channel, measure): hits, of. What has not been observed yet is in neither.
-    """
-    shares = {
-        "activated": ("activated", "of_activated"),
-        "d1": ("d1", "of_d1"),
-        "d7": ("d7", "of_d7"),
-        "d30": ("d30", "of_d30"),
-        "paying": ("payers", "signups"),
-    }
-    sums = users.groupby("channel").sum(numeric_only=True)
-    parts = [
-        pd.DataFrame({"channel": sums.index, "measure": name, "hits": sums[hits].values, "of": sums[of].values})
-        for name, (hits, of) in shares.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
 LISTED = (
-    "channel", "kind", "cost", "signups", "activated", "payers", "cac", "cac_low", "cac_high", "cac_activated",
-    "cac_payer", "ltv", "ltv_low", "ltv_high", "projected", "projected_low", "projected_high", "ltv_cac",
+    "channel", "kind", "cost", "campaign_cost", "signups", "activated", "payers", "suspected", "cac", "cac_low", "cac_high",
+    "cac_activated", "cac_activated_low", "cac_activated_high", "cac_payer", "cac_payer_low", "cac_payer_high", "ltv", "ltv_low", "ltv_high", "projected", "projected_low", "projected_high", "ltv_cac",
     "ltv_cac_low", "ltv_cac_high", "payback", "payback_low", "payback_high", "marginal", "marginal_low",
-    "marginal_high", "verdict",
+    "marginal_high", "current", "best", "best_low", "best_high", "verdict",
 )  # fmt: skip
 
 
@@ -271,7 +253,20 @@ def cohort_curves(cells: pd.DataFrame) -> pd.DataFrame:
     sums = cells.groupby(["cohort", "age"], as_index=False).agg(users=("users", "sum"), revenue=("revenue", "sum"))
     whole = sums.groupby("cohort")["users"].transform("max")
     seen = sums[sums["users"] == whole].sort_values(["cohort", "age"])
-    return seen.assign(ltv=seen.groupby("cohort")["revenue"].cumsum() / seen["users"]).reset_index(drop=True)
+    seen = seen.assign(ltv=seen.groupby("cohort")["revenue"].cumsum() / seen["users"])
+    return seen.assign(cohort=pd.to_datetime(seen["cohort"]).dt.strftime("%Y-%m")).reset_index(drop=True)
+
+
+def kinds(table: pd.DataFrame) -> pd.DataFrame:
+    """Cost, sign-ups and cost per sign-up of paid, free and offline channels together; only channels with a cost.
+
+    One row per kind, dearest first. Columns: kind, cost, signups, cac, low, high.
+    """
+    rows = table[table["cost"] > 0]
+    sums = rows.groupby("kind").agg(cost=("cost", "sum"), signups=("signups", "sum"), phi=("dispersion", "mean"))
+    per_head = cost_per(sums["cost"], sums["signups"], sums["phi"])
+    found = sums.assign(cac=per_head["value"], low=per_head["low"], high=per_head["high"]).drop(columns="phi")
+    return found.sort_values("cost", ascending=False).reset_index()
 
 
 def needs_rows(table: pd.DataFrame, column: str) -> pd.DataFrame:

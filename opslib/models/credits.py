@@ -10,7 +10,7 @@ from opslib.models.shapley import shapley
 from opslib.text import say
 
 UNATTRIBUTED = "(none)"
-_MOST = 10_000  # paths
+_MOST = 200_000  # paths, the most travelled first; the credit of the rest goes by theirs
 
 
 def attributed(credits: pd.DataFrame, journeys: pd.DataFrame, *, order: int = 1) -> pd.DataFrame:
@@ -33,7 +33,8 @@ def attributed(credits: pd.DataFrame, journeys: pd.DataFrame, *, order: int = 1)
     table = credits.assign(channel=credits["channel"].fillna(UNATTRIBUTED))
     table = table.pivot_table(index="channel", columns="model", values="conversions", aggfunc="sum").fillna(0.0)
     table = table[list(dict.fromkeys(credits["model"]))]
-    seen = journeys[journeys["path"] != ""].head(_MOST)
+    touched = journeys[journeys["path"] != ""]
+    seen = touched.head(_MOST)
     if not len(table) or not seen["conversions"].sum():
         raise TooLittleError(
             say(
@@ -41,8 +42,9 @@ def attributed(credits: pd.DataFrame, journeys: pd.DataFrame, *, order: int = 1)
                 en="no conversion has a touch in the look-back: there is nothing to credit",
             )
         )
-    table["markov"] = markov(seen["path"], seen["conversions"], seen["nulls"], order=order).by_channel
-    table["shapley"] = shapley(seen["path"], seen["conversions"]).by_channel
+    whole = float(touched["conversions"].sum() / seen["conversions"].sum())
+    table["markov"] = markov(seen["path"], seen["conversions"], seen["nulls"], order=order).by_channel * whole
+    table["shapley"] = shapley(seen["path"], seen["conversions"]).by_channel * whole
     without = (
         float(table.drop(columns=["markov", "shapley"]).loc[UNATTRIBUTED].iloc[0])
         if UNATTRIBUTED in table.index

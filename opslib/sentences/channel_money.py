@@ -11,18 +11,20 @@ from opslib.report.finding import Action, Finding
 from opslib.text import say
 
 
-def attribution(table: pd.DataFrame) -> list[Finding]:
+def attribution(table: pd.DataFrame, counted: str = "all") -> list[Finding]:
     """Where the choice of a model matters most, and how much is credited to nobody."""
     whole = table.drop(columns=["channel", "low", "high", "spread"]).sum()
     rows = table[table["channel"] != UNATTRIBUTED]
-    widest = rows.loc[rows["spread"].idxmax()]
+    widest = rows.loc[(rows["high"] - rows["low"]).idxmax()]
+    what = say(zh="首次转化", en="first conversions") if counted == "first" else say(zh="转化", en="conversions")
     found = [
         Finding(
             "attribution.spread",
             "info",
             say(
-                zh="「{channel}」最依赖模型：不同模型给它 {low} 到 {high} 次转化；各模型合计都是 {total} 次。",
-                en="“{channel}” depends most on the model: {low} to {high} conversions; every model sums to {total}.",
+                zh="「{channel}」最依赖模型：不同模型给它 {low} 到 {high} 次{what}；各模型合计都是 {total} 次。",
+                en="“{channel}” depends most on the model: {low} to {high} {what}; every model sums to {total}.",
+                what=what,
                 channel=text.shown(widest["channel"]),
                 low=text.number(widest["low"], 0),
                 high=text.number(widest["high"], 0),
@@ -36,12 +38,20 @@ def attribution(table: pd.DataFrame) -> list[Finding]:
     if len(nobody):
         n = float(nobody["low"].iloc[0])
         words = say(
-            zh="{share} 的转化在回溯期内没有触点，不归任何渠道。",
-            en="{share} of conversions had no touch in the look-back and are credited to nobody.",
+            zh="{share} 的{what}在回溯期内没有触点，不归任何渠道。",
+            en="{share} of {what} had no touch in the look-back and are credited to nobody.",
+            what=what,
             share=text.percent(n / whole.iloc[0]),
         )
         found.append(
-            Finding("attribution.none", "watch", words, value=n / whole.iloc[0], format="percent", no_interval="census")
+            Finding(
+                "attribution.none",
+                "watch" if n > whole.iloc[0] / 4 else "info",
+                words,
+                value=n / whole.iloc[0],
+                format="percent",
+                no_interval="census",
+            )
         )
     return found
 
@@ -49,8 +59,8 @@ def attribution(table: pd.DataFrame) -> list[Finding]:
 def attribution_note() -> str:
     """What attribution cannot show."""
     return say(
-        zh="图中横线是各模型的范围，不是抽样误差。归因只分配已观察到的转化，不能说明没有该渠道时会少多少；各模型间的差异是最低限度的不确定性。要知道因果，需停投测试。",
-        en="The lines are the range over models, no sampling error. Attribution shares out conversions that were observed; it cannot show how many would be lost without a channel. The spread "
+        zh="各模型的范围不是抽样误差。归因只分配已观察到的转化，不能说明没有该渠道时会少多少；各模型间的差异是最低限度的不确定性。要知道因果，需停投测试。",
+        en="The range over models is no sampling error. Attribution shares out conversions that were observed; it cannot show how many would be lost without a channel. The spread "
         "over models is the least uncertainty there is. Only a switch-off shows cause.",
     )
 
@@ -79,11 +89,18 @@ def journeys(paths: pd.DataFrame) -> Finding | None:
     )
 
 
+def named_paths(paths: pd.DataFrame) -> pd.DataFrame:
+    """The paths as a reader sees them: one without a touch says so."""
+    return paths.assign(path=paths["path"].replace("", say(zh="（回溯期内无触点）", en="(no touch in the look-back)")))
+
+
 def response(table: pd.DataFrame) -> list[Finding]:
     """Where the next unit of money brings most, and where it does not come back."""
     best = table.loc[table["marginal"].idxmax()]
-    rows = [("best", "good" if best["marginal_low"] > 1 else "info", best)]
-    rows += [("lost", "act", row) for _, row in table[table["marginal_high"] < 1].iterrows()]
+    rows = [("best", "info", best)]
+    # A channel that loses as a whole has its verdict already; one that pays but has no room is news.
+    lost = table[table["marginal_high"] < 1]
+    rows += [("lost", "watch" if row["average"] >= 1 else "info", row) for _, row in lost.iterrows()]
     return [
         Finding(
             f"response.{kind}" + (f".{row['channel']}" if kind == "lost" else ""),
@@ -118,6 +135,9 @@ def response_error(table: pd.DataFrame) -> str:
 
 def split(risk: AllocationRisk) -> Finding:
     """What the best split of the same money brings, and the cost of being wrong."""
+    if risk.gain < 0.005:
+        words = say(zh="同样的钱，现在的分法已接近最优。", en="For the same money today's split is about the best.")
+        return Finding("split.best_already", "info", words, metric="response.marginal")
     return Finding(
         "split.gain",
         "good" if risk.gain_low > 0 else "info",
@@ -168,7 +188,10 @@ def issues(
 ) -> pd.DataFrame:
     """Everything that does not meet, one row each: issue, channel, day, n, amount, detail."""
     rows = [
-        *((_("break"), r["channel"], r["start"], r["expected"], r["cost"], _run(r)) for r in breaks.to_dict("records")),
+        *(
+            (_("break"), r["channel"], r["start"], round(r["expected"]), r["cost"], _run(r))
+            for r in breaks.to_dict("records")
+        ),
         *((_("odd"), r["channel"], r["day"], None, r["cost"], _odd(r)) for r in odd.to_dict("records")),
         *((_("alike"), r["channel"], None, None, None, _alike(r)) for r in alike.to_dict("records")),
         *((_(r["lacks"]), r["channel"], None, r["signups"], r["cost"], "") for r in lost.to_dict("records")),
@@ -224,7 +247,7 @@ def problems(breaks: pd.DataFrame, odd: pd.DataFrame, alike: pd.DataFrame, table
         for row in odd.head(5).to_dict("records")
     ]
     found += [
-        Finding(f"channel.spelling.{row['channel']}", "act", _alike(row), metric="acquisition.join")
+        Finding(f"channel.spelling.{row['channel']}.{row['other']}", "act", _alike(row), metric="acquisition.join")
         for row in alike.to_dict("records")
     ]
     if not found:

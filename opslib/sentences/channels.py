@@ -16,23 +16,51 @@ _LEVEL = {"cut": "act", "grow": "good", "hold": "info", "test": "watch"}
 _ORDER = ("cut", "grow", "test", "hold")
 
 
-def verdicts(table: pd.DataFrame) -> list[Finding]:
+def verdicts(table: pd.DataFrame, *, margin: float = 1.0) -> list[Finding]:
     """A finding for every channel with a verdict, those to act on first; then the channels without a cost."""
-    found = [_verdict(row) for v in _ORDER for row in table[table["verdict"] == v].to_dict("records")]
-    free = table[~(table["cost"] > 0)]
-    return found + ([_uncosted(free)] if len(free) else [])
+    found = [_verdict(row) for v in _ORDER for row in ranked(table, v).to_dict("records")]
+    free, thin = table[~(table["cost"] > 0)], table[table["verdict"].isin(["grow", "hold"])]
+    found += [_thinnest(thin.loc[thin["ltv_cac_low"].astype(float).idxmin()], margin)] if len(thin) else []
+    unknown, zero = free[free["cost"].isna()], free[free["cost"] == 0]
+    return found + ([_uncosted(unknown)] if len(unknown) else []) + ([_costless(zero)] if len(zero) else [])
+
+
+def ranked(table: pd.DataFrame, verdict: str) -> pd.DataFrame:
+    """The channels of a verdict: where the next unit of money does most first; those to cut by what they cost."""
+    by = "cost" if verdict == "cut" or "marginal" not in table else "marginal"
+    return table[table["verdict"] == verdict].sort_values([by, "cost"], ascending=False, na_position="last")
+
+
+def _thinnest(row: pd.Series, margin: float) -> Finding:
+    """How low the margin may be before the verdict on a channel that pays is no longer sure."""
+    return Finding(
+        "channel.margin",
+        "info",
+        say(
+            zh="以上按毛利率 {margin} 计算；毛利率低于 {least} 时，「{channel}」就不再确定回本。",
+            en="This is at a margin of {margin}; below {least} “{channel}” no longer surely pays.",
+            margin=text.percent(margin, 0),
+            least=text.percent(margin / row["ltv_cac_low"], 0),
+            channel=text.shown(row["channel"]),
+        ),
+        metric="ltv.to_cac",
+    )
 
 
 def headline(table: pd.DataFrame) -> str:
     """The page's one sentence: what to cut, what to grow, and how the money as a whole does."""
-    named = {v: text.names(table.loc[table["verdict"] == v, "channel"]) for v in ("cut", "grow")}
-    none = say(zh="无", en="none")
+    named = {v: text.names(ranked(table, v)["channel"]) for v in ("cut", "grow")}
+    none, lost = say(zh="无", en="none"), table.loc[table["verdict"] == "cut", "cost"].sum() / table["cost"].sum()
+    share = text.Clean(
+        say(zh="（占花费 {share}）", en=" ({share} of the money)", share=text.percent(lost, 0)) if lost else ""
+    )
     return say(
-        zh="共花费 {cost}，带来 {n} 个注册；应削减：{cut}；可加投：{grow}。",
-        en="{cost} won {n} sign-ups; cut: {cut}; grow: {grow}.",
+        zh="共花费 {cost}，带来 {n} 个注册；应削减：{cut}{share}；可加投，按再多花一元的回报排列：{grow}。",
+        en="{cost} won {n} sign-ups; cut: {cut}{share}; grow, best return of the next unit of money first: {grow}.",
         cost=text.money(table["cost"].sum()),
         n=text.number(table.loc[table["cost"] > 0, "signups"].sum()),
         cut=named["cut"] or none,
+        share=share,
         grow=named["grow"] or none,
     )
 
@@ -69,7 +97,11 @@ def _name(verdict: str) -> str:
     }[verdict]
 
 
-def _why(row: dict[str, Any]) -> str:
+def _why(row: dict[str, Any]) -> text.Clean:
+    return text.Clean(_reason(row))
+
+
+def _reason(row: dict[str, Any]) -> str:
     projected, marginal = text.money(row["projected"]), text.number(row["marginal"], 2)
     if row["reason"] == "losing":
         return say(
@@ -86,6 +118,11 @@ def _why(row: dict[str, Any]) -> str:
             low=text.number(row["marginal_low"], 2),
         )
     return {
+        "elsewhere": say(
+            zh="再多花一元约带来 {marginal} 元，但同样的钱投在别的渠道更多",
+            en="the next unit of money brings about {marginal}, but more on other channels",
+            marginal=marginal,
+        ),
         "saturated": say(
             zh="但再多花一元约带来 {marginal} 元，不一定回本",
             en="but the next unit of money brings about {marginal}, which may not return it",
@@ -111,6 +148,19 @@ def _uncosted(free: pd.DataFrame) -> Finding:
     )
 
 
+def _costless(zero: pd.DataFrame) -> Finding:
+    return Finding(
+        "channel.cost_of_zero",
+        "info",
+        say(
+            zh="{names} 的花费记为 0，共 {n} 个注册：没有 LTV / CAC 和建议；若实际有花费，请补记。",
+            en="A cost of 0 is booked on {names}, with {n} sign-ups: no LTV / CAC and no verdict; if money was spent, book it.",
+            names=text.names(zero["channel"]),
+            n=text.number(zero["signups"].sum()),
+        ),
+    )
+
+
 def actions(table: pd.DataFrame, *, due: dt.date, days: int = 14) -> list[Action]:
     """What to do with the money: cut, grow step by step, test."""
     titles = {
@@ -126,13 +176,7 @@ def actions(table: pd.DataFrame, *, due: dt.date, days: int = 14) -> list[Action
         Action(
             titles[row["verdict"]](text.shown(row["channel"])),
             "marketing",
-            evidence=say(
-                zh="LTV / CAC {ratio}（{low} 至 {high}）",
-                en="LTV / CAC {ratio} ({low} to {high})",
-                ratio=text.number(row["ltv_cac"], 2),
-                low=text.number(row["ltv_cac_low"], 2),
-                high=text.number(row["ltv_cac_high"], 2),
-            ),
+            evidence=_evidence(row),
             metric="acquisition.cac",
             baseline=row["cac"],
             target=min(row["cac"], row["ltv"]) if row["verdict"] == "cut" else None,
@@ -140,8 +184,58 @@ def actions(table: pd.DataFrame, *, due: dt.date, days: int = 14) -> list[Action
             format="money",
         )
         for verdict in ("cut", "grow", "test")
-        for row in table[table["verdict"] == verdict].to_dict("records")
+        for row in ranked(table, verdict).to_dict("records")
     ]
+
+
+def _evidence(row: dict[str, Any]) -> str:
+    ratio = say(
+        zh="LTV / CAC {ratio}（{low} 至 {high}）",
+        en="LTV / CAC {ratio} ({low} to {high})",
+        ratio=text.number(row["ltv_cac"], 2),
+        low=text.number(row["ltv_cac_low"], 2),
+        high=text.number(row["ltv_cac_high"], 2),
+    )
+    if not row.get("best", float("nan")) >= 0:
+        return ratio
+    return say(
+        zh="{ratio}；同样的总额下，日花费 {now} → {best}（{low} 至 {high}）",
+        en="{ratio}; with the same money in all, {now} → {best} a day ({low} to {high})",
+        ratio=text.Clean(ratio),
+        now=text.money(row["current"]),
+        best=text.money(row["best"]),
+        low=text.money(row["best_low"]),
+        high=text.money(row["best_high"]),
+    )
+
+
+def kinds(table: pd.DataFrame) -> Finding:
+    """Paid, free and offline channels side by side; `table` of `models.channels.kinds`."""
+    names = {
+        "paid": say(zh="付费", en="paid"),
+        "free": say(zh="免费", en="free"),
+        "offline": say(zh="线下", en="offline"),
+    }
+    first, parts = table.iloc[0], [
+        say(zh="{kind} {cac}（{n} 人）", en="{kind} {cac} ({n} users)", kind=names.get(row["kind"], row["kind"]),
+            cac=text.money(row["cac"]), n=text.number(row["signups"]))
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    return Finding(
+        "cac.kinds",
+        "info",
+        say(
+            zh="每个注册的成本：{parts}。",
+            en="Cost per sign-up: {parts}.",
+            parts=text.Clean(say(zh="，", en=", ").join(parts)),
+        ),
+        metric="acquisition.cac",
+        value=first["cac"],
+        low=first["low"],
+        high=first["high"],
+        n=first["signups"],
+        format="money",
+    )
 
 
 def cost(table: pd.DataFrame) -> list[Finding]:
@@ -173,43 +267,17 @@ def cost(table: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def quality(shares: pd.DataFrame, measure: str = "d7") -> Finding | None:
-    """Which channel's users come back least, against the best one."""
-    rows = shares[(shares["measure"] == measure) & shares["rate"].notna()].sort_values("rate")
-    if len(rows) < 2:
-        return None
-    worst, best = rows.iloc[0], rows.iloc[-1]
-    return Finding(
-        "quality.worst",
-        "watch" if worst["high"] < best["low"] else "info",
-        say(
-            zh="7 日留存最低的是「{channel}」（{rate}），最高的是「{other}」（{best}）。",
-            en="“{channel}” has the lowest day-7 retention ({rate}), “{other}” the highest ({best}).",
-            channel=text.shown(worst["channel"]),
-            rate=text.percent(worst["rate"]),
-            other=text.shown(best["channel"]),
-            best=text.percent(best["rate"]),
-        ),
-        metric="retention.n_day",
-        value=worst["rate"],
-        low=worst["low"],
-        high=worst["high"],
-        n=worst["of"],
-        base=best["rate"],
-        format="percent",
-    )
-
-
-def projection(found: Projection, weeks: float) -> Finding:
+def projection(found: Projection, weeks: float, held: float) -> Finding:
     """How far the same forecast was off, beside a naive one."""
     check = found.check
     return Finding(
         "ltv.hold_out",
         "info" if abs(check.error) <= 0.15 else "watch",
         say(
-            zh="购买预测（未来 {weeks} 周）用最后几周检验过：总数误差 {error}；按以往速度外推的误差为 {naive}。",
-            en="The forecast of purchases (next {weeks} weeks), checked on the last weeks: off by {error} in total, going on as before by {naive}.",
+            zh="预测未来 {weeks} 周的购买；同一方法在最后 {held} 周留出检验：总数误差 {error}，按以往速度外推的误差为 {naive}。",
+            en="Purchases of the next {weeks} weeks; the same method, checked on the last {held} weeks: off by {error} in total, going on as before by {naive}.",
             weeks=text.number(weeks),
+            held=text.number(held),
             error=text.percent(check.error, sign=True),
             naive=text.percent(check.naive_error, sign=True),
         ),
@@ -227,10 +295,10 @@ def paybacks(table: pd.DataFrame) -> list[Finding]:
     found = [
         Finding(
             f"payback.never.{row['channel']}",
-            "act",
+            "info",
             say(
                 zh="「{channel}」在观察到的 {n} 个月内没有回本。",
-                en="“{channel}” has not paid back within the {n} months observed.",
+                en="“{channel}” has not paid back so far (months observed: {n}).",
                 channel=text.shown(row["channel"]),
                 n=int(row["seen"]),
             ),
