@@ -160,7 +160,7 @@ def wide_cells(cells: pd.DataFrame, names: list[str], k: int, kpi: str) -> tuple
     missing = [c for c in ("period", *names, "reached", "users", "returned") if c not in cells.columns]
     if missing:
         raise ValueError(f"diagnose: no column {missing[0]!r} among the cells")
-    stages = {}
+    stages: dict[str, pd.Series] = {}
     for period, s in _SIDES.items():
         rows = cells[cells["period"] == period]
         if kpi == "retention":

@@ -30,6 +30,7 @@ def by_dimension(
     Columns
     -------
     dimension    : str
+    weights      : str    "both" periods' mean, or those of the period "before" (with `interaction`)
     values       : int    values (or combinations) with users
     mix, rate_effect, interaction : float   their sum is the change in every row
     mix_low, mix_high, rate_low, rate_high : float   intervals; blank with `interaction`
@@ -48,7 +49,7 @@ def by_dimension(
             found = mix_rate(sums[0], sums[1] / sums[0], sums[2], sums[3] / sums[2], interaction=interaction)
         rows.append(
             {
-                "dimension": name, "values": sums.shape[1], "mix": found.mix, "rate_effect": found.rate,
+                "dimension": name, "weights": "before" if interaction else "both", "values": sums.shape[1], "mix": found.mix, "rate_effect": found.rate,
                 "interaction": found.interaction,
                 "mix_low": found.mix - z * found.mix_se, "mix_high": found.mix + z * found.mix_se,
                 "rate_low": found.rate - z * found.rate_se, "rate_high": found.rate + z * found.rate_se,

@@ -104,6 +104,14 @@ def causes(found: Diagnosis, facts: pd.DataFrame, day_n: int = 1) -> list[Findin
     return [*told, _rest(found)]
 
 
+def asked(found: Diagnosis) -> list[Finding]:
+    """The same of a question asked by hand, without days and releases."""
+    blank = {"since": None, "nearby": [], "version": ""}
+    return [_cause(row | blank, found) for row in found.causes.to_dict("records")] + (
+        [_rest(found)] if len(found.causes) else [_none(found, 1)]
+    )
+
+
 def _cause(row: dict[str, Any], found: Diagnosis) -> Finding:
     # The share of mix is of all users, of a step of those who came to it.
     sentence = _mix_words(row) if row["kind"] == "mix" else _rate_words(row)

@@ -59,12 +59,6 @@ def compared(rates: pd.DataFrame, differences: pd.DataFrame, base: pd.DataFrame)
     )  # fmt: skip
 
 
-def bars_of(table: pd.DataFrame) -> pd.DataFrame:
-    """The step rates of both periods as rows: step, period, rate, low, high."""
-    now = table.iloc[1:][["step", "rate", "low", "high"]].assign(period="current")
-    return now
-
-
 def values(table: pd.DataFrame, step: str) -> Finding | None:
     """The value of a dimension in which the step fell most, corrected for the number of values."""
     sure = table[(table["p_adjusted"] < 0.05) & (table["diff"] < 0)]
@@ -77,13 +71,13 @@ def values(table: pd.DataFrame, step: str) -> Finding | None:
                 step=step_name(step),
             ),
         )  # fmt: skip
-    row = sure.loc[sure["diff"].idxmin()]
+    row = sure.loc[(sure["diff"] * sure["of"]).idxmin()]
     return Finding(
         f"values.{row['dimension']}.{row['value']}",
         "watch",
         say(
-            zh="「{step}」跌得最多的是{dimension}「{value}」：从 {a} 到 {b}。",
-            en="“{step}” fell most in {dimension} “{value}”: from {a} to {b}.",
+            zh="「{step}」下跌损失人数最多的是{dimension}「{value}」：从 {a} 到 {b}。",
+            en="The fall of “{step}” cost most users in {dimension} “{value}”: from {a} to {b}.",
             step=step_name(step), dimension=_dimension(row["dimension"]),
             value=columns.value_name(row["dimension"], row["value"]), a=text.percent(row["base_rate"]), b=text.percent(row["rate"]),
         ),
@@ -96,6 +90,12 @@ def _dimension(name: str) -> str:
     return words if text.language() == "zh" else words.lower()
 
 
+def ranked_values(table: pd.DataFrame) -> pd.DataFrame:
+    """The values in words, those first in which the step's fall cost most users; then those without a period before."""
+    lost = (table["diff"] * table["of"]).sort_values(kind="stable", na_position="last")
+    return named_values(table.loc[lost.index].reset_index(drop=True))
+
+
 def named_values(table: pd.DataFrame) -> pd.DataFrame:
     """The rows with dimension and value in words, as `trait`."""
     names = [
@@ -103,6 +103,16 @@ def named_values(table: pd.DataFrame) -> pd.DataFrame:
         for d, v in zip(table["dimension"], table["value"], strict=True)
     ]
     return table.assign(trait=names)
+
+
+def named_traits(table: pd.DataFrame) -> pd.DataFrame:
+    """The traits in words with their shares, the largest difference first."""
+    shares = {
+        "passed_share": table["passed_did"] / table["passed"],
+        "stayed_share": table["stayed_did"] / table["stayed"],
+    }
+    named = named_values(table).assign(**shares)
+    return named.sort_values("diff", key=lambda d: -d.abs(), kind="stable", ignore_index=True)
 
 
 def times(table: pd.DataFrame, differences: pd.DataFrame) -> Finding | None:
@@ -113,7 +123,7 @@ def times(table: pd.DataFrame, differences: pd.DataFrame) -> Finding | None:
     row = near.loc[near["p50_s"].idxmax()]
     change = differences.loc[row.name]
     words = say(
-        zh="从「{a}」到「{b}」最久：中位 {p50}，九成在 {p90} 内",
+        zh="从「{a}」到「{b}」最久：中位 {p50}，九成不超过 {p90}",
         en="“{a}” to “{b}” takes longest: {p50} in the median, nine in ten within {p90}",
         a=step_name(row["from_name"]), b=step_name(row["to_name"]), p50=span(row["p50_s"]), p90=span(row["p90_s"]),
     )  # fmt: skip
@@ -133,7 +143,7 @@ def span(seconds: float) -> str:
     """A length of time in the unit that a reader would choose."""
     for size, kind in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
-            return text.write(round(seconds / size, 1), kind)
+            return f"{seconds / size:.1f} {text.write(1, kind).split(' ', 1)[1]}"
     return text.write(round(seconds), "seconds")
 
 
@@ -153,7 +163,7 @@ def instead(table: pd.DataFrame, step: str, before: str) -> Finding | None:
     return Finding(
         "instead.first", "info",
         say(
-            zh="走到「{before}」却没有「{step}」的 {n} 人中，{share} 接着{where}。",
+            zh="走到「{before}」却没有「{step}」的 {n} 人中，{share} 之后{where}。",
             en="Of the {n} users who reached “{before}” but not “{step}”, {share} {where}.",
             before=step_name(before), step=step_name(step), n=text.number(row["of"]), share=text.percent(row["rate"]), where=Clean(where),
         ),

@@ -46,7 +46,7 @@ def mixes(found: Diagnosis, table: pd.DataFrame, day_n: int = 1) -> list[Finding
             "change." + name,
             "info",
             say(
-                zh="{kpi}的变化 {total} 中，{what} {points}。",
+                zh="在{kpi}的总变化（{total}）里，{what} {points}。",
                 en="Of the change of {kpi}, {total}, {what} {points}.",
                 kpi=kpi_name(found.kpi, day_n) if text.language() == "zh" else kpi_name(found.kpi, day_n).lower(),
                 total=text.points(found.change),
@@ -96,8 +96,8 @@ def factors(found: Diagnosis, day_n: int = 1) -> list[Finding]:
             n=found.n0 + found.n1, format="points",
         )
         for row in table.to_dict("records")
-        if not row["low"] <= 0 <= row["high"]
-    ][:3]  # fmt: skip
+        if row["factor"] != "mix" and not row["low"] <= 0 <= row["high"]
+    ][:2]  # fmt: skip
 
 
 def factor_name(name: str) -> str:
@@ -172,11 +172,11 @@ def marks(happened: pd.DataFrame, point: ChangePoint | None) -> dict[Any, str]:
     ranked = happened.assign(day=day, apart=(day - middle).dt.days.abs()).sort_values("apart", kind="stable")
     found: dict[Any, str] = {}
     for row in ranked.to_dict("records"):
-        words = text.shown(row["name"], 10)
+        words = text.shown(row["name"], 12)
         at = next((d for d in found if abs((d - row["day"]).days) < 10), None)
         if at is None and len(found) < MOST_MARKS:
             found[row["day"]] = words
-        elif at is not None and at == row["day"] and len(found[at]) + len(words) < 24:
+        elif at is not None and at == row["day"] and len(found[at]) + len(words) < 23:
             found[at] = f"{found[at]}、{words}" if text.language() == "zh" else f"{found[at]}, {words}"
     return found
 
