@@ -129,7 +129,9 @@ def compared(current: Reporting, span: tuple[dt.date, dt.date], start: str = "",
     """
     final = _day(end, "compare_end") if end else current.start - dt.timedelta(days=1)
     length = (current.end - current.start).days + 1
-    return between(span, start, str(final), days=length)
+    found = between(span, start, str(final), days=length)
+    # Days before the first one of the data were not quiet, they are unknown.
+    return Reporting("days", max(found.start, span[0]), found.end)
 
 
 def _day(text: str, name: str) -> dt.date:

@@ -207,7 +207,7 @@ def test_the_day_of_the_change_is_found_in_the_sample(planted):
 
 
 def told(seed=2, causes=2, **how):
-    cells, planted = world(seed, causes)
+    cells, _ = world(seed, causes)
     found = diagnosis.diagnose(cells, DIMENSIONS, steps=STEPS, draws=30, **how)
     days = pd.DataFrame(columns=["dimension", "day", "value", "users", "returned"])
     facts = cause_facts.facts(found, cells, days, timeline.together(), ("2026-01-01", "2026-02-28"), steps=STEPS)
@@ -319,6 +319,7 @@ def test_the_period_compared_with_is_as_long_and_right_before_unless_given():
     current = Reporting("days", day(28), day(41))
     assert compared(current, (day(0), day(60))).days == (str(day(14)), str(day(27)))
     assert compared(current, (day(0), day(60)), str(day(0)), str(day(6))).days == (str(day(0)), str(day(6)))
+    assert compared(current, (day(20), day(60))).start == day(20)
     with pytest.raises(TooLittleError):
         compared(current, (day(28), day(60)))
 

@@ -14,7 +14,8 @@ from opslib.models.timeline import near
 
 MARKETING = ("channel", "campaign", "utm", "source")  # a dimension of these words is about who is brought
 LEAST = 30  # users of a version from which its rate is told
-FAR = 4.0  # standard errors from which a version stands out
+FAR = 4.0  # standard errors below the period before from which a version stands out
+CLEAR = 3.0  # and below the other versions of the same days
 
 
 def asked(dimensions: Sequence[str], release: str) -> list[str]:
@@ -100,7 +101,7 @@ def _version(cause: dict[str, Any], cells: pd.DataFrame, steps: list[str], relea
     before = old["hits"].sum() / old["of"].sum()
     rate = worst["hits"] / worst["of"]
     error = np.sqrt(before * (1 - before) * (1 / worst["of"] + 1 / old["of"].sum()))
-    if cause["contribution"] >= 0 or error == 0 or (rate - before) / error > -FAR or len(now) + len(old) < 2:
+    if cause["contribution"] >= 0 or error == 0 or (rate - before) / error > -FAR or not _apart(worst, now, release):
         return blank
     if set(old[old["of"] >= LEAST][release]) >= {worst[release]}:
         return blank  # the version was there before: it is not what changed
@@ -108,6 +109,16 @@ def _version(cause: dict[str, Any], cells: pd.DataFrame, steps: list[str], relea
         "version": str(worst[release]), "version_rate": float(rate),
         "version_n": float(worst["of"]), "other_rate": float(before),
     }  # fmt: skip
+
+
+def _apart(worst: pd.Series, now: pd.DataFrame, release: str) -> bool:
+    """Whether the other versions of the same days do better; a version that came with the period is else only its name."""
+    rest = now[now[release] != worst[release]][["hits", "of"]].sum()
+    if rest["of"] < LEAST:
+        return False
+    pooled = (rest["hits"] + worst["hits"]) / (rest["of"] + worst["of"])
+    error = np.sqrt(pooled * (1 - pooled) * (1 / rest["of"] + 1 / worst["of"]))
+    return bool(error > 0 and (rest["hits"] / rest["of"] - worst["hits"] / worst["of"]) / error > CLEAR)
 
 
 def step_rates(cells: pd.DataFrame, by: str, steps: Sequence[str], step: str = "") -> pd.DataFrame:

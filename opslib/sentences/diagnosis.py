@@ -106,7 +106,7 @@ def causes(found: Diagnosis, facts: pd.DataFrame, day_n: int = 1) -> list[Findin
 
 def asked(found: Diagnosis) -> list[Finding]:
     """The same of a question asked by hand, without days and releases."""
-    blank = {"since": None, "nearby": [], "version": ""}
+    blank: dict[str, Any] = {"since": None, "nearby": [], "version": ""}
     return [_cause(row | blank, found) for row in found.causes.to_dict("records")] + (
         [_rest(found)] if len(found.causes) else [_none(found, 1)]
     )
@@ -123,7 +123,7 @@ def _cause(row: dict[str, Any], found: Diagnosis) -> Finding:
     return Finding(
         "cause." + _slug(row),
         level,
-        Clean(("；" if text.language() == "zh" else "; ").join(filter(None, more)) + end),
+        Clean(capital(("；" if text.language() == "zh" else "; ").join(filter(None, more))) + end),
         metric="diagnosis.cause",
         value=row["contribution"],
         low=row["low"],
@@ -132,6 +132,11 @@ def _cause(row: dict[str, Any], found: Diagnosis) -> Finding:
         format="points",
         no_interval=say(zh="未做抽样", en="not resampled"),
     )
+
+
+def capital(sentence: str) -> str:
+    """The sentence with a capital at its start; the rest stays as it is."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _slug(row: dict[str, Any]) -> str:
