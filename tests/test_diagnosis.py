@@ -324,6 +324,16 @@ def test_the_period_compared_with_is_as_long_and_right_before_unless_given():
         compared(current, (day(28), day(60)))
 
 
+def test_a_step_that_never_happens_is_refused_with_the_near_miss(con):
+    from opslib.metrics.funnel import funnel_steps
+
+    events, _ = tables([event("ann", "app_open", 0), event("ann", "register", 0, 1)])
+    counts = [con.to_pandas(funnel_steps(events, steps=["app_open", s])) for s in ("register", "registr")]
+    funnel_cells.must_happen(counts[0])
+    with speaking("en"), pytest.raises(UsageError, match="did you mean “register”"):
+        funnel_cells.must_happen(counts[1])
+
+
 def test_a_wrong_kpi_and_a_missing_column_say_so():
     cells, _ = world(0, 0)
     with pytest.raises(ValueError, match="retention or conversion"):
@@ -366,6 +376,15 @@ def test_marks_of_one_day_share_a_line_and_crowded_ones_are_left_out():
     with speaking("en"):
         marks = diagnosis_parts.marks(frame, None)
     assert list(marks.values()) == ["d", "c"] or list(marks.values()) == ["d", "a, b"]
+
+
+def test_a_version_is_blamed_only_when_the_others_of_the_same_days_do_better():
+    rows = [("previous", "v1", 2, 1000, 800), ("current", "v2", 2, 1000, 500), ("current", "v1", 2, 300, 150)]
+    cells = pd.DataFrame(rows, columns=["period", "version", "reached", "users", "returned"])
+    cause = {"kind": "rate", "segment": {}, "step": "", "contribution": -0.3}
+    assert cause_facts._version(cause, cells, STEPS, "version", "retention")["version"] == ""
+    cells.loc[2, "returned"] = 240
+    assert cause_facts._version(cause, cells, STEPS, "version", "retention")["version"] == "v2"
 
 
 def test_odd_days_are_ranked_by_users():
