@@ -118,6 +118,21 @@ def between(span: tuple[dt.date, dt.date], start: str = "", end: str = "", *, da
     return Reporting("days", max(begin, first), min(final, last))
 
 
+def compared(current: Reporting, span: tuple[dt.date, dt.date], start: str = "", end: str = "") -> Reporting:
+    """The run of days that a run of days is compared with: as asked, else as many days right before.
+
+    Raises
+    ------
+    UsageError      if a day is not one, or the period ends before it starts.
+    TooLittleError  if no day of it lies in the data.
+    """
+    final = _day(end, "compare_end") if end else current.start - dt.timedelta(days=1)
+    length = (current.end - current.start).days + 1
+    found = between(span, start, str(final), days=length)
+    # Days before the first one of the data were not quiet, they are unknown.
+    return Reporting("days", max(found.start, span[0]), found.end)
+
+
 def _day(text: str, name: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)

@@ -34,6 +34,7 @@ def curve(
     y_title: str | None = None,
     x_title: str | None = None,
     labels: Mapping[str, str] | None = None,
+    band: str = "",
     height: float = 3.3,
 ) -> Drawing:
     """Lines over `x` (days, weeks, day N), one for each value of `hue`, with bands from `low` to `high`.
@@ -47,6 +48,7 @@ def curve(
     marks : x → words, drawn as a vertical line (a release, a campaign)
     reference : a level to compare with
     zero : start the value axis at zero
+    band : what the band is, where it is no 95 % interval
     """
     low, high = ax_.optional(frame, low, "low"), ax_.optional(frame, high, "high")
     ax_.needs(frame, x, y, hue, low, high, n)
@@ -67,7 +69,10 @@ def curve(
         ends = [_end(frame[frame[hue] == h], y, each, columns.value_name(hue, h, 18), colour(h)) for h in names]
         ax_.end_labels(ax, [e for e in ends if e], height)
     figure.alt = _alt(frame, x, y, hue, names, kind, labels, y_title)
-    figure.caption = _caption(frame, bool(low and high), "" if hue and not ax_.same_size(frame, n) else n, small)
+    note = text.shown(band) if band else ""
+    figure.caption = _caption(
+        frame, bool(low and high) and not note, "" if hue and not ax_.same_size(frame, n) else n, note, small
+    )
     return figure
 
 

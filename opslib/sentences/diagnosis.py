@@ -1,0 +1,334 @@
+"""What the diagnosis says of a change: its causes with their contribution, what to check, who owns it, what repair brings."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+
+from opslib import columns, text
+from opslib.models.diagnosis import REST, Diagnosis, listed
+from opslib.report.finding import Action, Finding
+from opslib.text import Clean, say
+
+_METRIC = {"retention": "retention.n_day", "conversion": "funnel.conversion"}
+
+
+def kpi_name(kpi: str, day_n: int = 1) -> str:
+    """What is diagnosed, in words."""
+    if kpi == "conversion":
+        return say(zh="激活漏斗转化率", en="Activation conversion")
+    if day_n == 1:
+        return say(zh="次日留存率", en="Day-1 retention")
+    return say(zh="{n} 日留存率", en="Day-{n} retention", n=day_n)
+
+
+def headline(found: Diagnosis, facts: pd.DataFrame, day_n: int = 1) -> str:
+    """From where to where, for which reasons, and whether it is real."""
+    change = say(
+        zh="{kpi}从 {a} {way}到 {b}（{diff}）",
+        en="{kpi} {way} from {a} to {b} ({diff})",
+        kpi=kpi_name(found.kpi, day_n),
+        a=text.percent(found.before),
+        b=text.percent(found.after),
+        diff=text.points(found.change),
+        way=_way(found.change),
+    )
+    if not found.moved and facts.empty:
+        return say(
+            zh="{change}，在随机波动之内，不指认原因。",
+            en="{change}, within chance; no cause is claimed.",
+            change=Clean(change),
+        )
+    if facts.empty:
+        return say(
+            zh="{change}，超出随机波动，但没有哪一群人突出。",
+            en="{change}, more than chance, but no group of users stands out.",
+            change=Clean(change),
+        )
+    return say(
+        zh="{change}。{n} 个原因：{causes}；未解释 {rest}。",
+        en="{change}. Causes found, {n}: {causes}; unexplained {rest}.",
+        change=Clean(change),
+        n=len(facts),
+        causes=Clean(_joined([_brief(row) for row in facts.head(3).to_dict("records")])),
+        rest=text.points(found.unexplained),
+    )
+
+
+def _way(change: float) -> str:
+    return say(zh="降", en="fell") if change < 0 else say(zh="升", en="rose")
+
+
+def _joined(parts: list[str]) -> str:
+    return ("；" if text.language() == "zh" else "; ").join(parts)
+
+
+def _brief(row: dict[str, Any]) -> str:
+    what = {"mix": say(zh="占比变化", en="share of users"), "rate": say(zh="留存变化", en="retention")}.get(
+        row["kind"], ""
+    )
+    if row["step"]:
+        what = say(zh="「{step}」这一步", en="the step “{step}”", step=columns.value_name("step", row["step"]))
+    return say(
+        zh="{who}的{what}（{points}）", en="{who}, {what} ({points})",
+        who=Clean(who(row["segment"])), what=Clean(what), points=text.points(row["contribution"]),
+    )  # fmt: skip
+
+
+def who(segment: dict[str, Any]) -> str:
+    """A segment in words: 平台「安卓」, platform “Android”; everybody where it has no condition."""
+    if not segment:
+        return say(zh="全体新用户", en="all new users")
+    parts = [
+        say(
+            zh="{dimension}「{value}」", en="{dimension} “{value}”",
+            dimension=_dimension(d), value=columns.value_name(d, "–" if v is None else v),
+        )
+        for d, v in segment.items()
+    ]  # fmt: skip
+    return ("且" if text.language() == "zh" else " and ").join(parts)
+
+
+def _dimension(name: str) -> str:
+    words = columns.value_name("dimension", name)
+    return words if text.language() == "zh" else words.lower()
+
+
+def causes(found: Diagnosis, facts: pd.DataFrame, day_n: int = 1) -> list[Finding]:
+    """One finding per cause, the largest first; or one that says why none is claimed."""
+    if facts.empty:
+        return [_none(found, day_n)]
+    told = [_cause(row, found) for row in facts.to_dict("records")]
+    return [*told, _rest(found)]
+
+
+def asked(found: Diagnosis) -> list[Finding]:
+    """The same of a question asked by hand, without days and releases."""
+    blank: dict[str, Any] = {"since": None, "nearby": [], "version": ""}
+    return [_cause(row | blank, found) for row in found.causes.to_dict("records")] + (
+        [_rest(found)] if len(found.causes) else [_none(found, 1)]
+    )
+
+
+def _cause(row: dict[str, Any], found: Diagnosis) -> Finding:
+    # The share of mix is of all users, of a step of those who came to it.
+    sentence = _mix_words(row) if row["kind"] == "mix" else _rate_words(row)
+    more = [sentence, _since(row), _version(row), _gain(row, found)]
+    level = "act" if row["contribution"] < 0 else "good"
+    if row["low"] <= 0 <= row["high"]:
+        level = "watch"
+    end = "。" if text.language() == "zh" else "."
+    return Finding(
+        "cause." + _slug(row),
+        level,
+        Clean(capital(("；" if text.language() == "zh" else "; ").join(filter(None, more))) + end),
+        metric="diagnosis.cause",
+        value=row["contribution"],
+        low=row["low"],
+        high=row["high"],
+        n=row["n"],
+        format="points",
+        no_interval=say(zh="未做抽样", en="not resampled"),
+    )
+
+
+def capital(sentence: str) -> str:
+    """The sentence with a capital at its start; the rest stays as it is."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _slug(row: dict[str, Any]) -> str:
+    parts = [row["kind"], *(f"{d}.{v}" for d, v in row["segment"].items())] + ([row["step"]] if row["step"] else [])
+    return ".".join(str(p) for p in parts)
+
+
+def _mix_words(row: dict[str, Any]) -> str:
+    return say(
+        zh="{who}占新用户的比例从 {a} {way}到 {b}，{effect}整体 {points}",
+        en="{who} {way} from {a} to {b} of new users and {effect} the whole by {points}",
+        who=Clean(who(row["segment"])), a=text.percent(row["before"]), b=text.percent(row["after"]),
+        way=_way(row["after"] - row["before"]), effect=_effect(row), points=size(row["contribution"]),
+    )  # fmt: skip
+
+
+def size(points: float) -> str:
+    """A contribution after a verb that says its direction: 5.4 个百分点."""
+    return text.points(abs(points)).lstrip("+")
+
+
+def _effect(row: dict[str, Any]) -> str:
+    return say(zh="拉低", en="pulled down") if row["contribution"] < 0 else say(zh="拉高", en="lifted")
+
+
+def _rate_words(row: dict[str, Any]) -> str:
+    what = say(zh="留存率", en="retention")
+    if row["kind"] == "step":
+        step = columns.value_name("step", row["step"])
+        what = say(zh="「{step}」转化率", en="rate of “{step}”", step=step)
+    words = say(
+        zh="{who}的{what}从 {a} {way}到 {b}，{effect}整体 {points}",
+        en="{who}: the {what} {way} from {a} to {b} and {effect} the whole by {points}",
+        who=Clean(who(row["segment"])), what=Clean(what), a=text.percent(row["before"]), b=text.percent(row["after"]),
+        way=_way(row["after"] - row["before"]), effect=_effect(row), points=size(row["contribution"]),
+    )  # fmt: skip
+    if row["kind"] != "rate" or not row["step"]:
+        return words
+    return say(
+        zh="{words}，其中「{step}」这一步占 {part}",
+        en="{words}, of which the step “{step}” is {part}",
+        words=Clean(words), step=columns.value_name("step", row["step"]), part=size(row["step_part"]),
+    )  # fmt: skip
+
+
+def _since(row: dict[str, Any]) -> str:
+    if text.missing(row["since"]):
+        return ""
+    when = say(
+        zh="始于 {day}（{low} 至 {high}）", en="since {day} ({low} to {high})",
+        day=text.day(row["since"]), low=text.day(row["since_low"]), high=text.day(row["since_high"]),
+    )  # fmt: skip
+    relevant = [near(what, name, detail) for what, name, detail in row["nearby"]]
+    if not relevant:
+        return when
+    return say(zh="{when}，同期有：{what}", en="{when}, when there was: {what}", when=Clean(when), what=Clean("、".join(relevant) if text.language() == "zh" else ", ".join(relevant)))  # fmt: skip
+
+
+def near(what: str, name: str, detail: str) -> str:
+    """Something that happened, in a few words: 版本发布 5.2.0, 投放 douyin_feed 日花费 ×4.4."""
+    return f"{columns.value_name('what', what)} {text.shown(name, 40)} {detail}".strip()
+
+
+def _version(row: dict[str, Any]) -> str:
+    if not row["version"]:
+        return ""
+    return say(
+        zh="集中在版本 {version}：{rate}（{n} 人），此前 {other}",
+        en="it lies in version {version}: {rate} ({n} users), {other} before",
+        version=row["version"], rate=text.percent(row["version_rate"]), n=text.number(row["version_n"]),
+        other=text.percent(row["other_rate"]),
+    )  # fmt: skip
+
+
+def _gain(row: dict[str, Any], found: Diagnosis) -> str:
+    if row["contribution"] >= 0:
+        return ""
+    return say(
+        zh="若修复，同样规模的一期可多{what}约 {n} 人",
+        en="repaired, a period of this size would {what} about {n} more users",
+        n=text.number(round(row["gain_users"])),
+        what=say(zh="留住", en="keep") if found.kpi == "retention" else say(zh="激活", en="activate"),
+    )
+
+
+def _none(found: Diagnosis, day_n: int) -> Finding:
+    words = say(
+        zh="{kpi}变化 {points}，在随机波动之内；没有指认任何原因。",
+        en="{kpi} changed by {points}, within chance; no cause is claimed.",
+        kpi=kpi_name(found.kpi, day_n),
+        points=text.points(found.change),
+    )
+    if found.moved:
+        words = say(
+            zh="{kpi}变化 {points}，超出随机波动，但在所给维度里没有哪一群人突出；可换维度再查。",
+            en="{kpi} changed by {points}, more than chance, but no group in the given dimensions stands out; try other dimensions.",
+            kpi=kpi_name(found.kpi, day_n),
+            points=text.points(found.change),
+        )
+    return Finding(
+        "cause.none", "watch" if found.moved else "info", words, metric=_METRIC[found.kpi],
+        value=found.change, low=found.low, high=found.high, n=found.n1, format="points",
+    )  # fmt: skip
+
+
+def _rest(found: Diagnosis) -> Finding:
+    inside = found.unexplained_low <= 0 <= found.unexplained_high
+    return Finding(
+        "cause.unexplained",
+        "info" if inside else "watch",
+        say(
+            zh="未解释的部分为 {points}（总变化的 {share}），{words}。",
+            en="{points} ({share} of the change) is unexplained, {words}.",
+            points=text.points(found.unexplained),
+            share=text.percent(found.unexplained / found.change if found.change else None, 0),
+            words=say(zh="在随机波动之内", en="within chance")
+            if inside
+            else say(zh="超出随机波动", en="more than chance"),
+        ),
+        metric="diagnosis.cause",
+        value=found.unexplained,
+        low=found.unexplained_low,
+        high=found.unexplained_high,
+        n=found.n1,
+        format="points",
+    )
+
+
+def actions(found: Diagnosis, facts: pd.DataFrame, *, due: dt.date, days: int = 14) -> list[Action]:
+    """The check to run next for every cause that pulled the rate down: owner, evidence, where the rate would come to."""
+    return [
+        Action(
+            _check(row),
+            row["owner"],
+            evidence=say(
+                zh="贡献 {points}（{span}）；修复后约多 {n} 人",
+                en="contributes {points} ({span}); about {n} more users once repaired",
+                points=text.points(row["contribution"]),
+                span=text.interval(row["low"], row["high"], "points"),
+                n=text.number(round(row["gain_users"])),
+            ),
+            metric=_METRIC[found.kpi],
+            baseline=found.after,
+            target=min(1.0, found.after - row["contribution"]),
+            due_on=str(due + dt.timedelta(days=days)),
+            format="percent",
+        )
+        for row in facts.to_dict("records")
+        if row["contribution"] < 0
+    ]
+
+
+def _check(row: dict[str, Any]) -> str:
+    name = Clean(who(row["segment"]))
+    if row["kind"] == "mix":
+        return say(
+            zh="核对{who}的投放定向、素材与出价：为何来得多而留得少", en="Check targeting, creatives and bids of {who}: why it brings many who do not stay",
+            who=name,
+        )  # fmt: skip
+    step = columns.value_name("step", row["step"]) if row["step"] else ""
+    if row["owner"] == "engineering":
+        return say(
+            zh="在版本 {version} 上复现{who}的「{step}」，对照旧版本查错误日志", en="Reproduce “{step}” on version {version} for {who}; compare its error logs with the version before",
+            version=row["version"], who=name, step=step or say(zh="首日流程", en="the first day"),
+        )  # fmt: skip
+    return say(
+        zh="回看{who}在「{step}」的录屏与埋点，定位哪一屏在流失", en="Watch sessions of {who} at “{step}” and find the screen where they leave",
+        who=name, step=step or say(zh="首日流程", en="the first day"),
+    )  # fmt: skip
+
+
+def cause_table(facts: pd.DataFrame) -> pd.DataFrame:
+    """The causes as a reader's table: cause, effect_kind, step, before and after, contribution, interval, share, gain, owner."""
+    return pd.DataFrame(
+        {
+            "cause": [who(s) for s in facts["segment"]], "effect_kind": facts["kind"], "step": facts["step"],
+            "rate_before": facts["before"], "rate_after": facts["after"], "contribution": facts["contribution"],
+            "low": facts["low"], "high": facts["high"], "of_change": facts["of_change"], "p": facts["p"],
+            "gain_users": facts["gain_users"].clip(lower=0).round(), "owner": facts["owner"],
+        }
+    )  # fmt: skip
+
+
+def bars_of(found: Diagnosis) -> pd.DataFrame:
+    """The waterfall's parts: each cause, then the rest of mix and rate; label, contribution, low, high."""
+    parts = listed(found)
+    names = [_brief_name(s, k) for s, k in zip(found.causes["segment"], found.causes["kind"], strict=True)]
+    rest = {"mix": say(zh="其余结构变化", en="Other mix"), "rate": say(zh="其余行为变化", en="Other behaviour")}
+    names += [rest[kind] for kind in parts.loc[parts["dimension"] == REST, "kind"]]
+    return parts.assign(cause=names)[["cause", "contribution", "low", "high"]]
+
+
+def _brief_name(segment: dict[str, Any], kind: str) -> str:
+    name = " · ".join(columns.value_name(d, "–" if v is None else v, 16) for d, v in segment.items())
+    return f"{columns.value_name('effect_kind', kind)} · {name or say(zh='全体', en='all')}"

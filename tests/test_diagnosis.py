@@ -1,0 +1,464 @@
+"""The diagnosis on hand-made rows, on the sample's planted drop, and on data that cannot be meant."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import at, bound
+from diagnosis_worlds import DIMENSIONS, STEPS, world
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opslib.errors import TooLittleError, UsageError
+from opslib.metrics import first_steps
+from opslib.metrics.newcomers import newcomer_days, newcomers
+from opslib.models import cause_facts, diagnosis, funnel_cells, kpi_days, timeline
+from opslib.periods import Reporting, compared
+from opslib.sentences import diagnosis as statements
+from opslib.sentences import diagnosis_funnel, diagnosis_parts
+from opslib.text import speaking
+
+WAY = ["app_open", "register", "activate"]
+DAY0 = dt.date(2026, 1, 1)
+
+
+def day(n: int) -> dt.date:
+    return DAY0 + dt.timedelta(days=n)
+
+
+def event(who: str, name: str, n: int, minute: int = 0, **more) -> dict:
+    row = {"event_id": f"{who}-{name}-{n}-{minute}", "user_id": who, "event": name, "ts": at(n, 12, minute)}
+    return row | {"channel": "ads", "platform": "ios"} | more
+
+
+def tables(rows: list[dict]):
+    """Events and the roll-up of them that a load keeps."""
+    found = {}
+    for row in rows:
+        key = (row["user_id"], row["ts"].date(), row["event"])
+        found.setdefault(key, {"user_id": key[0], "day": key[1], "event": key[2], "n": 0, "first_ts": row["ts"]})[
+            "n"
+        ] += 1
+    return bound("events", rows), bound("daily", list(found.values()))
+
+
+def cells_of(con, rows, **how) -> set[tuple]:
+    got = con.to_pandas(newcomers(*tables(rows), steps=WAY, **({"dimensions": ["channel"]} | how)))
+    return {tuple(r) for r in got.itertuples(index=False)}
+
+
+# Metrics on hand-made rows
+
+
+def test_a_new_user_is_counted_with_the_steps_of_the_first_day_and_the_return_of_the_next(con):
+    rows = [
+        event("ann", "app_open", 0), event("ann", "register", 0, 5), event("ann", "read", 1),
+        event("bob", "app_open", 0, channel=None), event("bob", "register", 2),
+        event("cem", "app_open", 2), event("cem", "register", 2, 1), event("cem", "activate", 2, 2), event("cem", "read", 3),
+    ]  # fmt: skip
+    got = cells_of(con, rows, period=(str(day(2)), str(day(2))), compare=(str(day(0)), str(day(1))))
+    assert got == {("current", "ads", 3, 1, 1), ("previous", "(none)", 1, 1, 0), ("previous", "ads", 2, 1, 1)}
+
+
+def test_users_whose_next_day_is_not_over_are_left_out(con):
+    rows = [event("ann", "app_open", 0), event("bob", "app_open", 3)]
+    assert {r[:4] for r in cells_of(con, rows)} == {("current", "ads", 1, 1)}
+    assert (
+        len(cells_of(con, rows, until=str(day(4)))) == 1
+        and sum(r[3] for r in cells_of(con, rows, until=str(day(4)))) == 2
+    )
+
+
+def test_values_beyond_the_limit_are_one(con):
+    rows = [event(f"u{i}", "app_open", 0, channel=f"c{i % 7}" if i > 20 else "big") for i in range(40)]
+    rows.append(event("u0", "read", 1))
+    got = cells_of(con, rows, limit=1)
+    assert {r[1] for r in got} == {"big", "Other"} and sum(r[3] for r in got) == 40
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.sampled_from([*WAY, "read"]), st.integers(0, 4), st.integers(0, 59)),
+        min_size=1, max_size=25, unique=True,
+    )
+)  # fmt: skip
+def test_newcomers_are_their_definition(con, visits):
+    rows = [event(who, name, n, minute, platform=("ios", "web")[minute % 2]) for who, name, n, minute in visits]
+    got = cells_of(con, rows, dimensions=["platform"], period=(str(day(1)), str(day(3))))
+    expected: dict[tuple, list[int]] = {}
+    last = max(n for _, _, n, _ in visits)
+    for user in {v[0] for v in visits}:
+        own = sorted((r for r in rows if r["user_id"] == user), key=lambda r: (r["ts"], r["event_id"]))
+        first = own[0]["ts"].date()
+        if not day(1) <= first <= day(3) or first >= day(last):
+            continue
+        opens = [i for i, r in enumerate(own) if r["event"] == WAY[0] and r["ts"].date() <= day(3)]
+        reached = 0
+        if opens:
+            reached, limit = 1, own[opens[0]]["ts"] + dt.timedelta(days=1)
+            for row in own[opens[0] + 1 :]:
+                if reached < len(WAY) and row["event"] == WAY[reached] and row["ts"] <= limit:
+                    reached += 1
+        cell = expected.setdefault(("current", own[0]["platform"], reached), [0, 0])
+        cell[0] += 1
+        cell[1] += any(r["ts"].date() == first + dt.timedelta(days=1) for r in own)
+    assert got == {(*key, *value) for key, value in expected.items()}
+
+
+def test_days_hold_the_same_users_for_every_dimension(con):
+    rows = [event(f"u{i}", "app_open", i % 3, platform=("ios", "web")[i % 2]) for i in range(12)] + [
+        event("u0", "read", 9)
+    ]
+    got = con.to_pandas(newcomer_days(*tables(rows), dimensions=["channel", "platform"]))
+    sums = got.groupby(["dimension", "day"]).users.sum().unstack("dimension")
+    assert (sums["channel"] == sums["platform"]).all() and sums["channel"].tolist() == [4, 4, 4]
+
+
+def test_only_new_users_enter_the_funnel_of_arrivals(con):
+    rows = [
+        event("old", "app_open", 0),
+        event("old", "app_open", 5),
+        event("new", "app_open", 5),
+        event("new", "register", 6),
+    ]
+    got = con.to_pandas(first_steps.arrivals(*tables(rows), period=(str(day(5)), str(day(6)))))
+    assert sorted(zip(got.user_id, got.event, strict=True)) == [("new", "app_open"), ("new", "register")]
+
+
+def test_habits_count_what_came_before_the_step_and_nothing_after(con):
+    rows = []
+    for who, reads_first, passes in (("a", True, True), ("b", True, True), ("c", False, False), ("d", True, False)):
+        rows += [event(who, "read", 0, 0)] if reads_first else []
+        rows += [event(who, "app_open", 0, 1), event(who, "register", 0, 2)]
+        rows += [event(who, "activate", 0, 3), event(who, "like", 0, 4)] if passes else []
+    got = con.to_pandas(first_steps.step_habits(*tables(rows), steps=WAY, step=3)).set_index("event")
+    assert got.loc["read"].tolist() == [2, 2, 1, 2] and "like" not in got.index
+
+
+# The planted drop of the sample
+
+
+@pytest.fixture(scope="module")
+def planted(sampled, con):
+    """Cells and days of the sample around its drop, and what was planted."""
+    import duckdb
+
+    needed = ["event_id", "user_id", "event", "ts", "day", "channel", "platform", "props"]
+    frame = sampled.table("events")[needed].astype(dict.fromkeys(["event", "channel", "platform", "props"], str))
+    frame["day"] = frame["day"].dt.date
+    drop = sampled.truths["d1_drop"]
+    before, after = ((drop[w]["start"], drop[w]["end"]) for w in ("before", "after"))
+    backend = type(con).from_connection(duckdb.connect())
+    events = backend.create_table("events", frame)
+    daily = events.group_by("user_id", "day", "event").agg(n=events.count())
+    asked = ["channel", "platform", "props.version"]
+    steps = ["app_open", "register", "verify_phone", "activate"]
+    cells = newcomers(events, daily, steps=steps, dimensions=asked, period=after, compare=before).to_pandas()
+    days = newcomer_days(events, daily, dimensions=asked, period=(before[0], after[1])).to_pandas()
+    return diagnosis.named_cells(cells, asked), days, drop, steps, (before[0], after[1])
+
+
+def test_the_two_planted_causes_of_the_sample_are_the_first_two(planted):
+    cells, _, drop, steps, _ = planted
+    found = diagnosis.diagnose(cells, ["channel", "platform"], steps=steps)
+    rows = diagnosis.listed(found)
+    assert [tuple(r) for r in rows[["dimension", "value", "kind"]].head(2).to_numpy()] == [
+        (c["dimension"], c["value"], c["kind"]) for c in drop["causes"]
+    ]
+    for cause, row in zip(drop["causes"], rows.to_dict("records"), strict=False):
+        assert abs(row["contribution"] - cause["contribution"]) < 0.02
+    assert rows["step"][0] == drop["causes"][0]["step"]
+    assert rows["contribution"].sum() == pytest.approx(found.change, abs=1e-9)
+    assert found.unexplained_low < 0 < found.unexplained_high
+
+
+def test_the_release_the_spend_and_the_day_are_told_with_the_cause(planted):
+    cells, days, drop, steps, span = planted
+    found = diagnosis.diagnose(cells, ["channel", "platform"], steps=steps, draws=50)
+    happened = timeline.releases(days[days["dimension"] == "props.version"], span)
+    assert {"5.2.0"} <= set(happened["name"])
+    facts = cause_facts.facts(found, cells, days, happened, span, steps=steps, release="props.version")
+    rate, mix = facts.iloc[0], facts.iloc[1]
+    assert (rate["version"], rate["owner"], mix["owner"]) == ("5.2.0", "engineering", "marketing")
+    for row in (rate, mix):
+        assert row["since_low"] <= pd.Timestamp(drop["after"]["start"]) <= row["since_high"]
+    assert rate["nearby"] == [("release", "5.2.0", "")]
+    with speaking("en"):
+        words = statements.causes(found, facts)[0].text
+        actions = statements.actions(found, facts, due=dt.date(2026, 6, 28))
+    assert "5.2.0" in words and "Verify phone" in words
+    assert [a.team for a in actions] == ["engineering", "marketing"] and all(a.target > a.baseline for a in actions)
+
+
+def test_the_day_of_the_change_is_found_in_the_sample(planted):
+    _, days, drop, _, span = planted
+    sums = days[days["dimension"] == "channel"].groupby("day")[["users", "returned"]].sum().reset_index()
+    point = kpi_days.level_change(sums.assign(rate=sums["returned"] / sums["users"]), span)
+    assert point is not None and point.change < -0.05
+    assert point.low_day <= pd.Timestamp(drop["after"]["start"]) <= point.high_day
+
+
+# What it says
+
+
+def told(seed=2, causes=2, **how):
+    cells, _ = world(seed, causes)
+    found = diagnosis.diagnose(cells, DIMENSIONS, steps=STEPS, draws=30, **how)
+    days = pd.DataFrame(columns=["dimension", "day", "value", "users", "returned"])
+    facts = cause_facts.facts(found, cells, days, timeline.together(), ("2026-01-01", "2026-02-28"), steps=STEPS)
+    return cells, found, facts
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_cause_has_a_sentence_an_interval_and_an_action(lang):
+    _, found, facts = told()
+    with speaking(lang):
+        said = statements.causes(found, facts)
+        actions = statements.actions(found, facts, due=day(0))
+        title = statements.headline(found, facts)
+    assert len(said) == len(facts) + 1 and all(f.low is not None and f.n for f in said[:-1])
+    assert len(actions) == (facts["contribution"] < 0).sum()
+    assert bool(any("\u4e00" <= c <= "\u9fff" for c in title)) == (lang == "zh")
+
+
+def test_where_nothing_moved_no_cause_is_claimed():
+    _, found, facts = told(seed=5, causes=0)
+    with speaking("en"):
+        (said,) = statements.causes(found, facts)
+        assert "no cause is claimed" in said.text and "no cause is claimed" in statements.headline(found, facts)
+    assert said.level == "info" and statements.actions(found, facts, due=day(0)) == []
+
+
+def test_simpsons_paradox_is_named():
+    """Both channels keep more users than before, the whole keeps fewer: the worse channel has grown."""
+    rows = []
+    for period, sizes, rates in (("previous", (2000, 8000), (0.30, 0.60)), ("current", (8000, 2000), (0.35, 0.65))):
+        for channel, n, rate in zip(("ads", "seo"), sizes, rates, strict=True):
+            rows.append((period, channel, 1, n, round(n * rate)))
+    cells = pd.DataFrame(rows, columns=["period", "channel", "reached", "users", "returned"])
+    found = diagnosis.diagnose(cells, ["channel"], steps=["open"], draws=0)
+    assert found.change < 0 and found.reversals["strict"].tolist() == [True]
+    with speaking("en"):
+        words = [f.text for f in diagnosis_parts.mixes(found, pd.DataFrame([_whole(found)]))]
+    assert any("Simpson" in w for w in words)
+
+
+def _whole(found):
+    parts = {"mix": found.mix, "mix_low": 0, "mix_high": 0, "rate_effect": found.rate, "rate_low": 0, "rate_high": 0}
+    return parts | {"dimension": "(all)"}
+
+
+# Bad input
+
+
+def test_a_period_without_new_users_says_which_parameter_to_change():
+    cells, _ = world(0, 0)
+    for gone, hint in (("previous", "compare_start"), ("current", "start and end")):
+        with speaking("en"), pytest.raises(TooLittleError, match=hint):
+            diagnosis.diagnose(cells[cells["period"] != gone], DIMENSIONS, steps=STEPS)
+
+
+def test_rates_of_zero_and_one_make_a_diagnosis():
+    cells, _ = world(1, 0)
+    never, always = cells.assign(returned=0), cells.assign(returned=cells["users"])
+    for frame in (never, always):
+        found = diagnosis.diagnose(frame, DIMENSIONS, steps=STEPS, draws=20)
+        assert found.change == 0 and found.causes.empty and found.effects["contribution"].abs().max() < 1e-12
+    gone = pd.concat([always[always.period == "previous"], never[never.period == "current"]])
+    found = diagnosis.diagnose(gone, DIMENSIONS, steps=STEPS, draws=20)
+    assert found.change == -1 and diagnosis.listed(found)["contribution"].sum() == pytest.approx(-1, abs=1e-9)
+
+
+def test_ten_thousand_values_are_pooled_and_the_cause_is_still_named(con):
+    import ibis
+
+    rng = np.random.default_rng(0)
+    n = 24_000
+    users = pd.DataFrame(
+        {"user_id": np.arange(n).astype(str), "d": rng.integers(0, 2, n), "platform": rng.choice(["ios", "web"], n)}
+    )
+    users["channel"] = np.where(rng.random(n) < 0.3, "ads", "c" + pd.Series(rng.integers(0, 10_000, n)).astype(str))
+    stays = rng.random(n) < np.where((users["platform"] == "web") & (users["d"] == 1), 0.2, 0.4)
+    first = users.assign(day=[day(0) if d == 0 else day(10) for d in users["d"]], event="app_open")
+    back = first[stays].assign(day=lambda t: [d + dt.timedelta(days=1) for d in t["day"]])
+    rows = pd.concat([first, back, first.head(1).assign(day=day(20))])
+    rows = rows.assign(ts=pd.to_datetime(rows["day"]), event_id=np.arange(len(rows)).astype(str)).drop(columns="d")
+    events = ibis.memtable(rows)
+    daily = ibis.memtable(rows[["user_id", "day", "event"]])
+    got = con.to_pandas(
+        newcomers(
+            events, daily, steps=["app_open"], period=(str(day(10)), str(day(10))), compare=(str(day(0)), str(day(0)))
+        )
+    )
+    assert got["d0"].nunique() == 101 and len(got) < 1_000
+    cells = diagnosis.named_cells(got, ["channel", "platform"])
+    found = diagnosis.diagnose(cells, ["channel", "platform"], steps=["app_open"], draws=20)
+    assert [tuple(r) for r in found.causes[["dimension", "value"]].to_numpy()] == [("platform", "web")]
+
+
+def test_unequal_periods_are_compared_by_rate_and_said(con):
+    cells, _ = world(0, 0)
+    short = cells.assign(users=np.where(cells["period"] == "previous", cells["users"] * 3, cells["users"]))
+    short["returned"] = np.where(cells["period"] == "previous", cells["returned"] * 3, cells["returned"])
+    assert diagnosis.diagnose(short, DIMENSIONS, steps=STEPS, draws=0).change == pytest.approx(
+        diagnosis.diagnose(cells, DIMENSIONS, steps=STEPS, draws=0).change
+    )
+    with speaking("en"):
+        words = diagnosis_parts.window(
+            Reporting("days", day(30), day(36)), Reporting("days", day(0), day(20)), day(36), 1
+        )
+    assert "7 and 21 days" in words and "left out" in words
+
+
+def test_the_period_compared_with_is_as_long_and_right_before_unless_given():
+    current = Reporting("days", day(28), day(41))
+    assert compared(current, (day(0), day(60))).days == (str(day(14)), str(day(27)))
+    assert compared(current, (day(0), day(60)), str(day(0)), str(day(6))).days == (str(day(0)), str(day(6)))
+    assert compared(current, (day(20), day(60))).start == day(20)
+    with pytest.raises(TooLittleError):
+        compared(current, (day(28), day(60)))
+
+
+def test_a_step_that_never_happens_is_refused_with_the_near_miss(con):
+    from opslib.metrics.funnel import funnel_steps
+
+    events, _ = tables([event("ann", "app_open", 0), event("ann", "register", 0, 1)])
+    counts = [con.to_pandas(funnel_steps(events, steps=["app_open", s])) for s in ("register", "registr")]
+    funnel_cells.must_happen(counts[0])
+    with speaking("en"), pytest.raises(UsageError, match="did you mean “register”"):
+        funnel_cells.must_happen(counts[1])
+
+
+def test_a_wrong_kpi_and_a_missing_column_say_so():
+    cells, _ = world(0, 0)
+    with pytest.raises(ValueError, match="retention or conversion"):
+        diagnosis.diagnose(cells, DIMENSIONS, steps=STEPS, kpi="sales")
+    with pytest.raises(ValueError, match="no column 'city'"):
+        diagnosis.diagnose(cells, ["city"], steps=STEPS)
+
+
+# What else happened
+
+
+def test_notes_are_read_and_wrong_ones_say_what_is_wrong(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_text("day,text\n2026-01-05,改价\n2026-03-05,out\n", encoding="utf-8")
+    got = timeline.notes(str(path), (day(0), day(30)))
+    assert got[["what", "name"]].values.tolist() == [["note", "改价"]]
+    assert timeline.notes("", (day(0), day(30))).empty
+    path.write_text("day,text\n5 Jan,x\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="2026-06-01"):
+        timeline.notes(str(path), (day(0), day(30)))
+    path.write_text("when,what\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="needs day and text"):
+        timeline.notes(str(path), (day(0), day(30)))
+    with pytest.raises(UsageError, match="no file"):
+        timeline.notes(str(tmp_path / "none.csv"), (day(0), day(30)))
+
+
+def test_a_jump_of_spend_is_told_with_its_day_and_unknown_spend_is_no_jump():
+    days = [day(i) for i in range(28)]
+    rows = [(d, "ads", 100.0 if i < 16 else 400.0) for i, d in enumerate(days)]
+    rows += [(d, "seo", 50.0) for d in days] + [(d, "new", 70.0) for d in days[14:]]
+    cost = pd.DataFrame(rows, columns=["start", "channel", "cost"])
+    got = timeline.spend_changes(cost, (day(14), day(27)), (day(0), day(13)))
+    assert got["name"].tolist() == ["ads"] and got["day"][0] == pd.Timestamp(day(16))
+
+
+def test_marks_of_one_day_share_a_line_and_crowded_ones_are_left_out():
+    rows = [(pd.Timestamp(day(i)), "note", name, "") for i, name in ((0, "a"), (0, "b"), (4, "c"), (15, "d"))]
+    frame = pd.DataFrame(rows, columns=timeline.COLUMNS)
+    with speaking("en"):
+        marks = diagnosis_parts.marks(frame, None)
+    assert list(marks.values()) == ["d", "c"] or list(marks.values()) == ["d", "a, b"]
+
+
+def test_a_version_is_blamed_only_when_the_others_of_the_same_days_do_better():
+    rows = [("previous", "v1", 2, 1000, 800), ("current", "v2", 2, 1000, 500), ("current", "v1", 2, 300, 150)]
+    cells = pd.DataFrame(rows, columns=["period", "version", "reached", "users", "returned"])
+    cause = {"kind": "rate", "segment": {}, "step": "", "contribution": -0.3}
+    assert cause_facts._version(cause, cells, STEPS, "version", "retention")["version"] == ""
+    cells.loc[2, "returned"] = 240
+    assert cause_facts._version(cause, cells, STEPS, "version", "retention")["version"] == "v2"
+
+
+def test_odd_days_are_ranked_by_users():
+    rng = np.random.default_rng(0)
+    users = np.full(84, 400)
+    users[70] = 2000
+    days = pd.DataFrame({"day": pd.date_range("2026-03-02", periods=84), "users": users})
+    days["returned"] = rng.binomial(users, 0.4)
+    days.loc[40, "returned"], days.loc[70, "returned"] = 60, 500
+    days["rate"] = days["returned"] / days["users"]
+    table = kpi_days.expected(days)
+    odd = kpi_days.anomalies(table)
+    assert odd["day"].dt.day_of_year.tolist()[:2] == [days["day"][70].day_of_year, days["day"][40].day_of_year]
+    assert table["low"].min() >= 0 and odd["off"].iloc[0] == pytest.approx(500 - 0.4 * 2000, abs=80)
+
+
+# The way in
+
+
+def test_the_step_to_look_at_is_the_one_that_took_most():
+    cells, found, _ = told(seed=6, causes=1)
+    step = funnel_cells.focus(found, cells, STEPS)
+    assert step in STEPS[1:]
+    table = funnel_cells.funnel_table(cells, STEPS)
+    assert table["users"].is_monotonic_decreasing and (table["users"] <= table["entered"]).all()
+
+
+def test_where_they_went_instead_counts_leaving_first():
+    nodes = pd.DataFrame(
+        [(1, "register", 100, 60, 40), (2, "read", 30, 5, 25), (2, "like", 10, 5, 5)],
+        columns=["position", "node", "reached", "dropped", "continued"],
+    )
+    got = funnel_cells.instead(nodes, "register")
+    assert got[["node", "users", "of"]].values.tolist() == [["", 60, 100], ["read", 30, 100], ["like", 10, 100]]
+
+
+def test_times_are_written_in_the_unit_a_reader_would_choose():
+    with speaking("en"):
+        assert [diagnosis_funnel.span(s) for s in (30, 276, 7300, 3 * 86400)] == ["30 s", "4.6 min", "2.0 h", "3.0 d"]
+
+
+# Drilling down
+
+
+def test_widgets_ask_the_same_function_and_leave_nothing_in_a_run(monkeypatch, capsys):
+    from opslib import whatif
+
+    asked = []
+    monkeypatch.delenv("OPSLIB_RUN_DIR", raising=False)
+    with speaking("en"):
+        box = whatif.explore(
+            lambda **chosen: asked.append(chosen),
+            kpi=diagnosis.KPIS,
+            start=(day(3), day(0), day(9)),
+            dimension=["channel"],
+        )
+    *choices, button, _ = box.children
+    choices[0].value = "conversion"
+    button.click()
+    assert asked == [{"kpi": "conversion", "start": day(3), "dimension": "channel"}]
+    monkeypatch.setenv("OPSLIB_RUN_DIR", "somewhere")
+    assert whatif.explore(print, kpi=["a"]) is None
+
+
+def test_the_page_of_the_diagnosis_lists_causes_and_holds_no_widget(project, warehouse):
+    from pathlib import Path
+
+    from opslib.runner import execute, plan
+
+    record = execute.run(plan.job(project, "funnel_diagnosis", {"source": str(warehouse), "lang": "zh"}))
+    assert record["status"] == "ok", record["error"]
+    folder = Path(record["folder"])
+    causes = pd.read_csv(folder / "lists" / "causes.csv", encoding="utf-8-sig")
+    assert causes.columns[:6].tolist() == ["dimension", "value", "kind", "contribution", "low", "high"]
+    assert set(causes["kind"]) <= {"mix", "rate", "step"}
+    executed = json.loads((folder / "executed.ipynb").read_text(encoding="utf-8"))
+    assert "widgets" not in executed["metadata"] and "widget-view" not in json.dumps(executed["cells"])
