@@ -88,6 +88,24 @@ class Tables:
                 )
             )
 
+    def need_events(self, *steps: Any) -> None:
+        """Stop a report that asks for an event that never happens: a metric would answer with true zeros.
+
+        `steps` are event names or mappings as the metrics take them; one without a name means any event.
+
+        Raises
+        ------
+        UsageError  naming the event and the near miss.
+        """
+        named = [step.get("event") if isinstance(step, dict) else step for step in steps]
+        wanted = [n for names in named if names for n in ([names] if isinstance(names, str) else names)]
+        table = self.daily if self.has("daily") else self.events
+        known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]]
+        for name in wanted:
+            if name not in known:
+                hint = near(name, known) or f"the data has {', '.join(sorted(known)[:12])}"
+                raise UsageError(f"no event {name!r} in the data", hint)
+
     def span(self, name: str = "events") -> tuple[dt.date, dt.date]:
         """First and last local day of a table that have been observed to their end.
 
