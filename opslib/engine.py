@@ -95,7 +95,8 @@ class Tables:
 
         Raises
         ------
-        UsageError  naming the event and the near miss.
+        UsageError      if an event of a similar name happens; names it.
+        TooLittleError  if none does; names events that happen.
         """
         named = [step.get("event") if isinstance(step, dict) else step for step in steps]
         wanted = [n for names in named if names for n in ([names] if isinstance(names, str) else names)]
@@ -103,8 +104,17 @@ class Tables:
         known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]]
         for name in wanted:
             if name not in known:
-                hint = near(name, known) or f"the data has {', '.join(sorted(known)[:12])}"
-                raise UsageError(f"no event {name!r} in the data", hint)
+                hint = near(name, known)
+                if hint.startswith("did you mean"):
+                    raise UsageError(f"no event {name!r} in the data", hint)
+                raise TooLittleError(
+                    say(
+                        zh="数据里没有事件 {name}，有的是 {known}；请改参数，或先运行 opslib load events 文件",
+                        en="no event {name} in the data, there are {known}; change the parameter, or run opslib load events FILE first",
+                        name=name,
+                        known=", ".join(sorted(known)[:8]),
+                    )
+                )
 
     def span(self, name: str = "events") -> tuple[dt.date, dt.date]:
         """First and last local day of a table that have been observed to their end.

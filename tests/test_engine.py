@@ -109,6 +109,8 @@ def test_an_event_that_never_happens_is_refused_with_the_near_miss(folder):
     tables.need_events(name, {"event": [name]}, {"where": {"platform": "ios"}}, None)
     with pytest.raises(UsageError, match=f"no event '{name}s' in the data; did you mean '{name}'"):
         tables.need_events(name, {"event": f"{name}s"})
+    with pytest.raises(TooLittleError, match=f"no event zzz in the data, there are {name}"), speaking("en"):
+        tables.need_events("zzz")
 
 
 def test_the_span_ends_with_the_last_day_that_was_observed_to_its_end(folder, tmp_path):
