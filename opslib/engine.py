@@ -21,7 +21,7 @@ import pandas as pd
 
 from opslib import contract, credentials, warehouse
 from opslib.check import Problem, check
-from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near
+from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near, nearest
 from opslib.project import resolved
 from opslib.text import Clean, like, say
 
@@ -104,13 +104,16 @@ class Tables:
         known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]]
         for name in wanted:
             if name not in known:
-                hint = near(name, known)
-                if hint.startswith("did you mean"):
-                    raise UsageError(f"no event {name!r} in the data", hint)
+                miss, _all = nearest(name, known)
+                if miss:
+                    raise UsageError(
+                        say(zh="数据里没有事件「{name}」", en="no event “{name}” in the data", name=name),
+                        say(zh="是不是「{miss}」？", en="did you mean “{miss}”?", miss=miss),
+                    )
                 raise TooLittleError(
                     say(
-                        zh="数据里没有事件 {name}，有的是 {known}；请改参数，或先运行 opslib load events 文件",
-                        en="no event {name} in the data, there are {known}; change the parameter, or run opslib load events FILE first",
+                        zh="数据里没有事件「{name}」，有的是 {known}；请改参数，或先运行 opslib load events 文件",
+                        en="no event “{name}” in the data, there are {known}; change the parameter, or run opslib load events FILE first",
                         name=name,
                         known=", ".join(sorted(known)[:8]),
                     )

@@ -139,7 +139,7 @@ def test_compare_prints_every_tool_s_number_and_a_sentence_for_each_difference(w
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["funnel", "--steps", "app_open,payy"], "no event 'payy' in the data; did you mean 'pay'?"),
+        (["funnel", "--steps", "app_open,payy"], "no event “payy” in the data; did you mean “pay”?"),
         (["funnel", "--steps", "app_open,pay", "--tools", "mixpannel"], "did you mean 'mixpanel'?"),
         (["funnel", "--steps", "app_open,pay", "--window-days", "0"], "window_days must be more than 0"),
         (["retention", "--day", "0"], "days must be a whole number from 1 to 366"),

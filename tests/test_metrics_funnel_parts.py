@@ -17,6 +17,7 @@ from opslib.metrics.funnel import funnel, funnel_steps
 from opslib.metrics.funnel_breakdown import funnel_breakdown
 from opslib.metrics.funnel_time import time_histogram, time_to_convert
 from opslib.metrics.funnel_trend import funnel_trend
+from opslib.text import speaking
 
 FIFTH = max(
     1, settings().max_examples // 5
@@ -132,7 +133,7 @@ def test_a_wrong_call_is_told_the_argument_and_what_is_allowed(metric, how, told
 
 
 def test_a_breakdown_by_the_user_s_own_column_needs_the_users():
-    with pytest.raises(UsageError, match="needs the users table"):
+    with pytest.raises(UsageError, match="needs the users table"), speaking("en"):
         funnel_breakdown(table([]), steps=STEPS, breakdown="users.channel")
 
 
