@@ -78,7 +78,7 @@ def test_a_trend_is_its_definition(drawn, hours, entry):
 
 
 @given(histories, windows)
-@settings(max_examples=FIFTH)
+@settings(max_examples=max(1, FIFTH // 2))
 def test_times_and_their_histogram_are_their_definition(drawn, hours):
     rows, (question, arguments) = plain(drawn), asked(hours)
     seconds = oracle.times(rows, question, 1, 3)
