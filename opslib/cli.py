@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from opslib import text
 from opslib.errors import OpsError
@@ -62,6 +63,23 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="also what is up to date")
     run.add_argument("--pdf", action="store_true", help="print every report to report.pdf too (needs Chromium)")
     run.set_defaults(run=_run)
+
+    compare = commands.add_parser(
+        "compare", help="one funnel or retention by the definitions of several tools", description=_compare.__doc__
+    )
+    compare.add_argument("what", choices=("funnel", "retention"))
+    compare.add_argument("--source", default="data/warehouse", help="folder or engine URL (default: %(default)s)")
+    compare.add_argument("--steps", default="app_open,register,activate,pay", help="funnel: events in order, by comma")
+    compare.add_argument("--window-days", type=float, default=7, help="funnel: days it may take (default: 7)")
+    compare.add_argument("--exclude", default="", help="funnel: events that must not come between, by comma")
+    compare.add_argument("--cohort", default="", help="retention: event that starts it (default: a user's first)")
+    compare.add_argument("--back", default="", help="retention: event that counts as a return (default: any)")
+    compare.add_argument("--day", type=int, default=7, help="retention: day to compare (default: 7)")
+    compare.add_argument("--start", default="", help="first local day of entry (default: four weeks before the last)")
+    compare.add_argument("--end", default="", help="last local day of entry (default: the last whose windows are over)")
+    compare.add_argument("--tools", default="", help="by comma, such as ours,mixpanel (default: all)")
+    compare.add_argument("--lang", default="en", choices=("zh", "en"), help="language of the sentences")
+    compare.set_defaults(run=_compare)
 
     sample = commands.add_parser("sample", help="make a believable product's data, with known truths in it")
     sample.add_argument(
@@ -161,6 +179,65 @@ def _run(args: argparse.Namespace) -> int:
                 f"{record['module']}: {pdf.write(Path(record['folder']) / 'report.html').relative_to(root)}", flush=True
             )
     return 1 if any(r["status"] == "failed" for r in records) else 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    """One funnel or retention on the same data as several tools define it, each difference explained in a sentence."""
+    from opslib import engine, periods
+    from opslib.errors import UsageError
+    from opslib.models import definitions
+
+    text.use(args.lang)
+    tables = engine.connect(args.source)
+    wait = args.window_days if args.what == "funnel" else args.day + 1
+    period = periods.between(definitions.closed(tables.span(), wait), args.start, args.end)
+    try:
+        print((_compared_funnel if args.what == "funnel" else _compared_retention)(args, tables, period.days))
+    except ValueError as error:  # an argument that the metric refuses; it says which
+        raise UsageError(str(error)) from None
+    return 0
+
+
+def _compared_funnel(args: argparse.Namespace, tables: Any, period: tuple[str, str]) -> str:
+    from opslib.metrics import definitions as metrics
+    from opslib.models import definitions as models
+    from opslib.sentences import definitions as sentences
+
+    steps, excluded = _listed(args.steps), _listed(args.exclude)
+    tables.need_events(*steps, *excluded)
+    table = metrics.funnel_definitions(
+        tables.events,
+        steps=steps,
+        window_days=args.window_days,
+        exclusions=models.excluded(excluded),
+        period=period,
+        tools=_listed(args.tools) or tuple(metrics.FUNNELS),
+    ).to_pandas()
+    return sentences.funnel_text(models.needs_entries(models.conversions(table)), models.choices(table, "users"))
+
+
+def _compared_retention(args: argparse.Namespace, tables: Any, period: tuple[str, str]) -> str:
+    from opslib.metrics import definitions as metrics
+    from opslib.models import definitions as models
+    from opslib.sentences import definitions as sentences
+
+    start, back = args.cohort or None, args.back or None
+    tables.need_events(start, back)
+    table = metrics.retention_definitions(
+        tables.events,
+        start=start,
+        back=back,
+        days=args.day,
+        period=period,
+        until=str(tables.span()[1]),
+        tools=_listed(args.tools) or tuple(metrics.RETENTIONS),
+    ).to_pandas()
+    returned = models.needs_cohorts(models.returning(table, args.day))
+    return sentences.retention_text(returned, models.choices(table, "rate", n=args.day), args.day)
+
+
+def _listed(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",") if word.strip()]
 
 
 def _sample(args: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ import pandas as pd
 
 from opslib import contract, credentials, warehouse
 from opslib.check import Problem, check
-from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near
+from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near, nearest
 from opslib.project import resolved
 from opslib.text import Clean, like, say
 
@@ -87,6 +87,37 @@ class Tables:
                     source=credentials.hidden(self.source),
                 )
             )
+
+    def need_events(self, *steps: Any) -> None:
+        """Stop a report that asks for an event that never happens: a metric would answer with true zeros.
+
+        `steps` are event names or mappings as the metrics take them; one without a name means any event.
+
+        Raises
+        ------
+        UsageError      if an event of a similar name happens; names it.
+        TooLittleError  if none does; names events that happen.
+        """
+        named = [step.get("event") if isinstance(step, dict) else step for step in steps]
+        wanted = [n for names in named if names for n in ([names] if isinstance(names, str) else names)]
+        table = self.daily if self.has("daily") else self.events
+        known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]]
+        for name in wanted:
+            if name not in known:
+                miss, _all = nearest(name, known)
+                if miss:
+                    raise UsageError(
+                        say(zh="数据里没有事件「{name}」", en="no event “{name}” in the data", name=name),
+                        say(zh="是不是「{miss}」？", en="did you mean “{miss}”?", miss=miss),
+                    )
+                raise TooLittleError(
+                    say(
+                        zh="数据里没有事件「{name}」，有的是 {known}；请改参数，或先运行 opslib load events 文件",
+                        en="no event “{name}” in the data, there are {known}; change the parameter, or run opslib load events FILE first",
+                        name=name,
+                        known=", ".join(sorted(known)[:8]),
+                    )
+                )
 
     def span(self, name: str = "events") -> tuple[dt.date, dt.date]:
         """First and last local day of a table that have been observed to their end.

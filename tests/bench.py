@@ -143,15 +143,28 @@ def measured(name: str, data: Data) -> dict[str, dict[str, Any]]:
         "cwd": ROOT,
     }
     sides = {side: subprocess.Popen([*words, side], **pipes) for side in ("ours", "reference")}
+    try:
+        runs = _in_turn(sides)
+    finally:
+        for process in sides.values():
+            process.stdin.close()
+            process.wait()
+    if not runs:
+        return {}
+    return {side: min(done, key=lambda run: run["cpu"]) for side, done in runs.items()}
+
+
+def _in_turn(sides: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What each run of each side said; nothing if a side could not go on, which has said why."""
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     for _ in range(RUNS):
         for side, process in sides.items():
-            assert process.stdin and process.stdout
             print("run", file=process.stdin, flush=True)
-            runs[side].append(json.loads(process.stdout.readline()))
-    for process in sides.values():
-        process.communicate()
-    return {side: min(done, key=lambda run: run["cpu"]) for side, done in runs.items()}
+            line = process.stdout.readline()
+            if not line:
+                return {}
+            runs[side].append(json.loads(line))
+    return runs
 
 
 def table(names: list[str], data: Data) -> None:
@@ -159,6 +172,9 @@ def table(names: list[str], data: Data) -> None:
     for name in names:
         bench = found()[name](data)
         both = measured(name, data)
+        if not both:
+            print(f"{bench.what:<44}   left out", flush=True)
+            continue
         ours, reference = both["ours"], both["reference"]
         promise = f"{bench.promise:.1f}×" if bench.promise else ""
         differ = "" if ours["answer"] == reference["answer"] else "   the two do not agree"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 
 @dataclass
@@ -194,3 +195,78 @@ def times(rows: list[dict], asked: Asked, start: int, end: int) -> list[float]:
     """Seconds between two steps, over the counted tries that reached both."""
     tries = [t for own in counted(rows, asked).values() for t in own if start in t.reached and end in t.reached]
     return sorted((t.reached[end]["ts"] - t.reached[start]["ts"]).total_seconds() for t in tries)
+
+
+NOTHING, OTHER = "(none)", "Other"
+
+
+def segments(rows: list[dict], asked: Asked, attribution: str, step: int, limit: int) -> dict[str, list[int]]:
+    """Value of `item` → how many counted units reached each step; values beyond the largest `limit` are pooled."""
+    kept: dict[str, dict[tuple, Try]] = {}
+    for key, own in units(rows, asked).items():
+        for value, tried in valued(own, asked, attribution, step):
+            kept.setdefault(value, {})[key] = tried
+    largest = sorted(kept, key=lambda value: (-len(kept[value]), value))[:limit]
+    shown: dict[str, dict[tuple, Try]] = {}
+    for value, tries in kept.items():
+        name = value if value in largest else OTHER
+        for key, tried in tries.items():
+            before = shown.setdefault(name, {}).get(key)
+            shown[name][key] = tried if before is None or deeper(tried, before, asked) else before
+    steps = range(1, len(asked.steps) + 1)
+    return {name: [sum(i in t.reached for t in tries.values()) for i in steps] for name, tries in shown.items()}
+
+
+def deeper(new: Try, old: Try, asked: Asked) -> bool:
+    return (-new.depth(asked), new.entry["ts"]) < (-old.depth(asked), old.entry["ts"])
+
+
+def valued(own: list[dict], asked: Asked, attribution: str, step: int) -> list[tuple[str, Try]]:
+    """A unit's counted try under each value that it stands under."""
+
+    def best(rows: list[dict]) -> Try | None:
+        kept = counted_of(every_try(rows, asked), rows, asked)
+        return kept[0] if kept else None
+
+    if attribution == "all_events":
+        values = {label(row) for row in own}
+        found = [(value, best([row for row in own if label(row) == value])) for value in values]
+    elif attribution == "step":
+        fits = [row for row in own if row["event"] == asked.steps[step - 1]]
+        found = [
+            (value, best([row for row in own if row not in fits or label(row) == value])) for value in map(label, fits)
+        ]
+    else:
+        tried = best(own)
+        touched = [label(row) for row in own if row["event"] in asked.steps and label(row) != NOTHING] or [NOTHING]
+        value = {"first_touch": touched[0], "last_touch": touched[-1]}.get(attribution)
+        found = [(value or (label(tried.entry) if tried else ""), tried)]
+    return [(value, tried) for value, tried in found if tried]
+
+
+def label(row: dict) -> str:
+    return row["item"] or NOTHING
+
+
+def trend(rows: list[dict], asked: Asked, first: dt.date, last: dt.date) -> dict[dt.date, tuple[int, int, bool]]:
+    """Day of entry → units that entered, those that converted, and whether every window of the day is over."""
+    found = {}
+    for n in range((last - first).days + 1):
+        day = first + dt.timedelta(days=n)
+        entered = converted = 0
+        for own in units(rows, asked).values():
+            tries = counted_of([t for t in every_try(own, asked) if t.entry["ts"].date() == day], own, asked)
+            entered += len(tries)
+            converted += sum(asked.required[-1] in t.reached for t in tries)
+        over = len(asked.required) == 1
+        if asked.window is not None:
+            end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time()) + dt.timedelta(seconds=asked.window)
+            over = end <= dt.datetime.combine(last + dt.timedelta(days=1), dt.time())
+        found[day] = (entered, converted, over)
+    return found
+
+
+def histogram(seconds: list[float], edges: list[float]) -> list[int]:
+    """How many times lie from each edge up to the next; the last edge holds all beyond."""
+    bounds = [*edges, float("inf")]
+    return [sum(low <= s < high for s in seconds) for low, high in pairwise(bounds)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from oracles_activity import first_of, following
@@ -37,6 +37,7 @@ class Ask:
     min_returns: int = 1
     breakdown: bool = False
     carry: bool = True
+    limit: int = 25
     period: tuple[dt.date, dt.date] | None = None
     week_start: str = "monday"
 
@@ -116,8 +117,12 @@ def retention(events: list[Event], ask: Ask) -> dict:
         return {}
     until, last_ts = max(e.day for e in events), max(e.ts for e in events)
     opened = starts(events, ask)
-    size = Counter((cohort_of(event, ask), segment) for _, segment, event in opened)
-    users: Counter = Counter()
+    opens = Counter(segment for _, segment, _ in opened)
+    largest = sorted(opens, key=lambda segment: (-opens[segment], segment))[: ask.limit]
+    shown = {segment: (segment if segment in largest else "Other") for segment in opens}
+    size, users = defaultdict(set), defaultdict(set)
+    for user, segment, event in opened:
+        size[cohort_of(event, ask), shown[segment]].add(user)
     ends, low = [(0, 0)], 1
     for length in ask.brackets:
         ends.append((low, low + length - 1))
@@ -131,11 +136,11 @@ def retention(events: list[Event], ask: Ask) -> dict:
         back = {n for n, count in times.items() if n >= 1 and count >= ask.min_returns}
         for first, last in ends[1:]:
             if any(n >= first and (ask.on_or_after or n <= last) for n in back):
-                users[cohort_of(start, ask), segment, first] += 1
+                users[cohort_of(start, ask), shown[segment], first].add(user)
     return {
         (cohort, segment, first): (
-            users[cohort, segment, first] if first else size[cohort, segment],
-            size[cohort, segment],
+            len(users[cohort, segment, first] if first else size[cohort, segment]),
+            len(size[cohort, segment]),
         )
         for cohort, segment in size
         for first, last in ends

@@ -104,6 +104,15 @@ def test_a_report_says_which_table_it_needs(folder):
         tables.need("orders")
 
 
+def test_an_event_that_never_happens_is_refused_with_the_near_miss(folder):
+    tables, name = engine.connect(folder), event("e")["event"]
+    tables.need_events(name, {"event": [name]}, {"where": {"platform": "ios"}}, None)
+    with pytest.raises(UsageError, match=f"no event “{name}s” in the data; did you mean “{name}”"), speaking("en"):
+        tables.need_events(name, {"event": f"{name}s"})
+    with pytest.raises(TooLittleError, match=f"no event “zzz” in the data, there are {name}"), speaking("en"):
+        tables.need_events("zzz")
+
+
 def test_the_span_ends_with_the_last_day_that_was_observed_to_its_end(folder, tmp_path):
     assert engine.connect(folder).span() == (dt.date(2026, 1, 1), dt.date(2026, 2, 20))
     rows = [

@@ -18,6 +18,7 @@ from opslib.metrics.lifecycle import daily_states, lifecycle
 from opslib.metrics.states import states, transitions
 
 D0 = dt.date(2026, 1, 1)
+TENTH = max(1, settings().max_examples // 10)  # invariances need fewer examples than definitions
 GRAINS, WEEKS = st.sampled_from(["day", "week", "month"]), st.sampled_from(["monday", "sunday"])
 # Days from New Year on, dense at first and then far apart, so that gaps of every kind occur.
 days = st.one_of(st.integers(0, 12), st.integers(0, 100))
@@ -284,7 +285,7 @@ def test_transitions_join_the_states_of_two_days(visits, before, later):
 # Invariances
 
 
-@settings(max_examples=8)
+@settings(max_examples=TENTH * 2)
 @given(some_visits)
 def test_order_repeats_and_the_roll_up_do_not_change_activity(visits):
     one, other, rolled = events(visits), events(visits[::-1] + visits), daily(visits)
@@ -300,7 +301,7 @@ def test_order_repeats_and_the_roll_up_do_not_change_activity(visits):
             assert rows(other) == rows(rolled) == expected
 
 
-@settings(max_examples=8)
+@settings(max_examples=TENTH * 2)
 @given(some_visits)
 def test_integer_keys_give_the_same_numbers_and_lists_still_show_the_text(visits):
     plain = events(visits)

@@ -19,6 +19,7 @@ from opslib.errors import UsageError
 from opslib.metrics.retention import average_row, retention, return_curve
 
 D0 = dt.date(2026, 1, 1)
+TENTH = max(1, settings().max_examples // 10)  # invariances need fewer examples than definitions
 
 
 def day(n: int) -> dt.date:
@@ -82,6 +83,7 @@ def arguments(ask: Ask) -> dict:
         "min_returns": ask.min_returns,
         "breakdown": "channel" if ask.breakdown else None,
         "carry": ask.carry,
+        "limit": ask.limit,
         "period": ask.period,
         "week_start": ask.week_start,
     }
@@ -114,13 +116,13 @@ def histories(draw, hours: bool = False) -> list[Event]:
     """A busy fortnight with stragglers, or next to nothing; mostly with an event long after: then all is known."""
     offset = st.integers(0, 30) if hours else st.one_of(*[st.integers(0, 14)] * 3, st.integers(0, 60))
     row = st.tuples(
-        st.sampled_from("aabbcd"),
+        st.sampled_from("aabbcdfgh"),
         st.sampled_from(["open", "pay"]),
         offset,
         st.sampled_from(TIMES),
-        st.sampled_from("xy"),
+        st.sampled_from("xxyz"),
     )
-    rows = draw(st.one_of(*[st.lists(row, min_size=8, max_size=36)] * 5, st.lists(row, max_size=2)))
+    rows = draw(st.one_of(*[st.lists(row, min_size=16, max_size=60)] * 5, st.lists(row, max_size=2)))
     if draw(st.integers(0, 3)):
         rows.append(("e", "open", 200, TIMES[0], "x"))
     zone = ZoneInfo(draw(st.sampled_from(ZONES)))
@@ -147,6 +149,7 @@ asks = st.builds(
     min_returns=st.sampled_from([1, 1, 1, 2]),
     breakdown=st.booleans(),
     carry=st.booleans(),
+    limit=st.sampled_from([25, 25, 1, 2]),
     period=st.one_of(st.none(), reports),
     week_start=st.sampled_from(["monday", "sunday"]),
 )
@@ -277,6 +280,24 @@ def test_a_segment_of_the_user_comes_from_the_users_table():
     }
 
 
+def test_of_five_hundred_values_the_largest_are_shown_and_the_rest_is_other():
+    rows = [
+        {"event_id": f"{i:04d}", "user_id": f"u{i}", "event": "open", "ts": at(0), "channel": f"c{i:03d}"}
+        for i in range(500)
+    ]
+    rows.append({"event_id": "x", "user_id": "ann", "event": "open", "ts": at(0), "channel": "c499"})
+    # One user under two of the small values is one user of the pooled ones.
+    rows.append({"event_id": "y", "user_id": "u0", "event": "open", "ts": at(0, 13), "channel": "c001"})
+    rows.append({"event_id": "z", "user_id": "ann", "event": "open", "ts": at(1), "channel": "c499"})
+    found = retention(bound("events", rows), mode="recurring", breakdown="channel", limit=2, periods=1).to_pandas()
+    first = found[(found["cohort"] == "2026-01-01") & (found["n"] == 0)].set_index("segment")
+    assert first[["other", "values", "size"]].to_dict("index") == {
+        "c001": {"other": False, "values": 1, "size": 2},
+        "c499": {"other": False, "values": 1, "size": 2},
+        "Other": {"other": True, "values": 498, "size": 498},
+    }
+
+
 def test_the_curve_pools_the_cohorts_that_are_old_enough():
     curve = return_curve(visits([("ann", 0), ("bob", 0), ("ann", 2), ("cyd", 1), ("cyd", 2)]), periods=3).to_pandas()
     points = {r.n: (r.cohorts, r.size_, r.users, r.later) for r in curve.rename(columns={"size": "size_"}).itertuples()}
@@ -302,20 +323,18 @@ def test_no_events_give_no_cells():
 
 
 @given(histories(), asks)
-@settings(max_examples=60)
 def test_calendar_retention_is_its_definition(events, ask):
     assert cells(retention(table(events), **arguments(ask))) == expected(events, ask)
 
 
 @given(histories(), asks, st.sampled_from(sorted(oracle.WINDOW)))
-@settings(max_examples=40)
 def test_rolling_retention_is_its_definition(events, ask, clock):
     ask = replace(ask, clock=clock)
     assert cells(retention(table(events), **arguments(ask))) == expected(events, ask)
 
 
 @given(histories(hours=True), asks)
-@settings(max_examples=25)
+@settings(max_examples=TENTH * 5)
 def test_hourly_retention_is_its_definition(events, ask):
     ask = replace(ask, grain="hour")
     assert cells(retention(table(events), **arguments(ask))) == expected(events, ask)
@@ -325,7 +344,7 @@ def test_hourly_retention_is_its_definition(events, ask):
 
 
 @given(histories(), asks)
-@settings(max_examples=10)
+@settings(max_examples=TENTH * 2)
 def test_the_roll_up_gives_what_the_events_give(events, ask):
     """Of what `daily` keeps: no values, no order within a day."""
     plain = [replace(e, value="") for e in events]
@@ -335,7 +354,7 @@ def test_the_roll_up_gives_what_the_events_give(events, ask):
 
 
 @given(histories(), asks)
-@settings(max_examples=10)
+@settings(max_examples=TENTH * 2)
 def test_order_and_repeats_do_not_change_retention(events, ask):
     ask = replace(ask, min_returns=1, breakdown=False, start=(ask.start[0], None))
     how = arguments(ask)
@@ -343,7 +362,7 @@ def test_order_and_repeats_do_not_change_retention(events, ask):
 
 
 @given(histories(), asks)
-@settings(max_examples=10)
+@settings(max_examples=TENTH * 2)
 def test_integer_keys_give_the_same_cells(events, ask):
     users = bound("users", [{"user_id": u, "platform": p} for u, p in (("a", "ios"), ("b", "web"), ("e", "web"))])
     how = arguments(ask) | {"breakdown": "users.platform"}
@@ -352,7 +371,7 @@ def test_integer_keys_give_the_same_cells(events, ask):
 
 
 @given(histories(), asks)
-@settings(max_examples=10)
+@settings(max_examples=TENTH * 2)
 def test_returns_never_exceed_the_cohort_and_on_or_after_never_falls_below_on_the_day(events, ask):
     exact = cells(retention(table(events), **arguments(replace(ask, on_or_after=False))))
     after = cells(retention(table(events), **arguments(replace(ask, on_or_after=True))))
@@ -378,6 +397,7 @@ def test_returns_never_exceed_the_cohort_and_on_or_after_never_falls_below_on_th
         ({"clock": "rolling_24h", "grain": "hour"}, "clock must be calendar when grain is hour"),
         ({"week_start": "saturday"}, "week_start must be one of monday, sunday"),
         ({"breakdown": ""}, "breakdown must be a column"),
+        ({"breakdown": "channel", "limit": 0}, "limit must be a whole number from 1 to 1000, got 0"),
         ({"breakdown": "users.channel"}, "needs the table `users`"),
         ({"start": ""}, "start must be an event's name"),
         ({"back": ["open"]}, "back must be an event's name"),

@@ -18,7 +18,8 @@ from opslib.metrics._filters import Step, column, step_holds
 from opslib.metrics._periods import Day, as_day, hour_index, index, whole_periods
 
 CLOCKS = {"calendar": 0, "rolling_24h": 1, "rolling_24h_hour_floored": 1, "rolling_7d": 7, "rolling_30d": 30}
-NO_VALUE = "(none)"
+NO_VALUE, OTHER = "(none)", "Other"
+SEGMENT = ("segment", "other", "values")  # what a breakdown adds to a result
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,31 @@ def _by_user(kept: ir.Table, users: ir.Table | None, breakdown: str) -> ir.Table
     assert users is not None
     value = column(users, breakdown.removeprefix("users.")).cast("string")
     segments = users.select("user_id", segment=value)
-    joined = kept.left_join(segments, "user_id")
-    return joined.select(*kept.columns, segment=joined.segment.fill_null(NO_VALUE))
+    # ibis 12 cannot join again to values that were computed in the select of a join: the select comes first.
+    joined = kept.left_join(segments, "user_id").select(*kept.columns, "segment")
+    return joined.mutate(segment=_.segment.fill_null(NO_VALUE))
+
+
+def pooled(begun: ir.Table, back: ir.Table, limit: int, *, later: bool) -> tuple[ir.Table, ir.Table]:
+    """The starts and returns with the values beyond the largest ones pooled; a user in several of them is there once."""
+    sizes = begun.group_by(value="segment").agg(size=_.count())
+    place = ibis.row_number().over(ibis.window(order_by=[_["size"].desc(), _.value]))
+    sizes = sizes.mutate(other=place >= limit, every=_.count().over(ibis.window()))
+    named = sizes.select(
+        "value",
+        "other",
+        label=ibis.ifelse(_.other, OTHER, _.value),
+        values=ibis.ifelse(_.other, _.every - limit, 1).cast("int64"),
+    )
+
+    def labelled(rows: ir.Table, *more: str) -> ir.Table:
+        joined = rows.join(named, [("segment", "value")])
+        return joined.select("user_id", "p", *more, segment=joined.label, other=joined.other, values=joined["values"])
+
+    begun, back = labelled(begun).distinct(), labelled(back, "n")
+    if later:
+        return begun, back.group_by("user_id", "p", *SEGMENT).agg(n=_.n.max())
+    return begun, back.distinct()
 
 
 def returns(events: ir.Table, begun: ir.Table, q: Question, *, later: bool) -> ir.Table:

@@ -52,7 +52,9 @@ def reached_units(events: ir.Table, funnel: Funnel) -> tuple[ir.Table, ir.Table]
     level = entries.select(*keys, "ts", t1="ts")
     units = [level.select(*keys).distinct()]
     for i in funnel.numbers[1:]:
-        rows = step_rows(events, funnel, i).select(*keys, "ts").semi_join(units[-1], keys)  # fewer, step by step
+        rows = step_rows(events, funnel, i).select(*keys, "ts")
+        if i > 2:  # fewer, step by step; but nearly everybody who does the second step has entered
+            rows = rows.semi_join(units[-1], keys)
         before = level.select(**{f"{k}_": level[k] for k in keys}, before=level.ts, t1=level.t1)
         joined = rows.asof_join(before, on=rows.ts >= before.before, predicates=[(k, f"{k}_") for k in keys])
         joined = joined.select(*keys, "ts", "before", "t1")

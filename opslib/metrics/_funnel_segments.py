@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.errors import UsageError
-from opslib.metrics._cohorts import NO_VALUE
+from opslib.metrics._cohorts import NO_VALUE, OTHER
 from opslib.metrics._filters import column
 from opslib.metrics._funnel_counted import counted, deepest
 from opslib.metrics._funnel_plan import counted_by_entry
@@ -22,7 +22,6 @@ from opslib.metrics._periods import one_of, whole
 from opslib.text import say
 
 ATTRIBUTIONS = ("first_touch", "last_touch", "step", "entry", "all_events")
-OTHER = "Other"
 MOST_SEGMENTS = 1000
 
 

@@ -129,6 +129,7 @@ def _connected(edges: ir.Table, step_limit: int) -> ir.Table:
     levels = [level]
     for position in range(2, step_limit + 1):
         reached = level.select(node="target").distinct()
-        level = edges.filter(edges.position == position).semi_join(reached, [("source", "node")])
+        # A semi join would say the same; sqlglot writes none for Postgres where the joined table is a limited one.
+        level = edges.filter(edges.position == position).join(reached, [("source", "node")]).drop("node")
         levels.append(level)
     return ibis.union(*levels)

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._cohorts import CLOCKS, Question, returns, starts
+from opslib.metrics._cohorts import CLOCKS, SEGMENT, Question, pooled, returns, starts
 from opslib.metrics._filters import Step
 from opslib.metrics._periods import (
     GRAINS,
@@ -33,6 +33,7 @@ from opslib.metrics._periods import (
 from opslib.metrics._visits import check_step
 
 MODES = ("first_ever", "first_time", "recurring")
+MOST_SEGMENTS = 1000
 
 
 def retention(
@@ -50,6 +51,7 @@ def retention(
     min_returns: int = 1,
     breakdown: str | None = None,
     carry: bool = True,
+    limit: int = 25,
     period: Period | None = None,
     until: Day | None = None,
     week_start: str = "monday",
@@ -63,6 +65,8 @@ def retention(
     -------
     cohort  : date    first local day of the period in which the cohort starts (`grain` "hour": its UTC hour)
     segment : string  value of `breakdown`, "(none)" where it is absent; only with a breakdown
+    other   : bool    the row pools the values beyond the `limit` largest; its segment is "Other"; only with a breakdown
+    values  : int     how many values the row stands for, 1 unless it is the pooled one; only with a breakdown
     n       : int     periods since the start; 0 is the cohort itself; with `brackets`, the bracket's first
     n_last  : int     the bracket's last period; only with brackets
     users   : int     distinct users of the cohort who came back; at n = 0 all of them
@@ -80,7 +84,8 @@ def retention(
     - `brackets`: lengths of consecutive ranges of periods from n = 1, such as (6, 7, 16); once per bracket counts once.
     - `min_returns`: so many return events within one period, checked per period also inside a bracket.
     - `breakdown`: a column or "props.NAME" of the start, or "users.NAME". A return must `carry` the start's value;
-      with carry=False any return counts. A user may stand in several segments.
+      with carry=False any return counts. A user may stand in several segments. Values beyond the `limit` with most starts
+      (of equals the first by name) are pooled, and a user in several of them counts once.
     - `period` says which cohorts are shown, in whole periods; first starts and returns are looked up in all events.
     - `until` is the last local day observed (default: the last in the data); a cell is there once its last period ends.
 
@@ -91,13 +96,14 @@ def retention(
     Raises
     ------
     ValueError  if an argument is none of its choices, `periods` is not between 1 and 366, `brackets` is empty or holds
-                a length below 1, or the table lacks what the clock or the breakdown needs.
+                a length below 1, `limit` is below 1, or the table lacks what the clock or the breakdown needs.
     """
     _check(events, users, mode, grain, clock, breakdown, week_start)
     for name, step in (("start", start), ("back", back)):
         check_step(step, name, "retention")
     whole(periods, 1, 366, "periods", "retention")
     whole(min_returns, 1, 1000, "min_returns", "retention")
+    whole(limit, 1, MOST_SEGMENTS, "limit", "retention")
     lengths = [1] * periods if brackets is None else list(brackets)
     if not lengths:
         raise ValueError("retention: brackets must hold at least one length, such as (6, 7, 16), got none")
@@ -113,7 +119,10 @@ def retention(
     else:
         events = contract.keyed(events)
     begun = starts(events, users, q)
-    cells = _cells(begun, returns(events, begun, q, later=on_or_after), edges, on_or_after, q)
+    back = returns(events, begun, q, later=on_or_after)
+    if q.breakdown:
+        begun, back = pooled(begun, back, limit, later=on_or_after)
+    cells = _cells(begun, back, edges, on_or_after, q)
     cells = cells.filter(_needs(cells, q) <= last)
     return _named(cells, q, bracketed=brackets is not None)
 
@@ -155,26 +164,27 @@ def _needs(cells: ir.Table, q: Question) -> ir.IntegerValue:
 
 def _cells(begun: ir.Table, back: ir.Table, edges: list[int], on_or_after: bool, q: Question) -> ir.Table:
     """Every (cohort, bracket) with its users and size, zeros included, whether observed or not."""
+    by = ["p", *SEGMENT] if q.breakdown else ["p"]
     # Bracket k holds n from edges[k-1] + 1 to edges[k]; a later return is in the last one.
     bracketed = edges != list(range(len(edges)))
     bracket = ibis.least(back.n, len(edges) - 1)
     if bracketed:
         bracket = sum((ibis.ifelse(back.n > edge, 1, 0) for edge in edges[1:-1]), ibis.literal(1, "int64"))
-    hits = back.select("user_id", *q.cohort, k=bracket)
+    hits = back.select("user_id", *by, k=bracket)
     if not on_or_after and (bracketed or q.repeats):
         hits = hits.distinct()
-    hits = hits.group_by(*q.cohort, "k").agg(users=_.count())
-    sizes = begun.group_by(q.cohort).agg(size=_.count())
+    hits = hits.group_by(*by, "k").agg(users=_.count())
+    sizes = begun.group_by(by).agg(size=_.count())
 
     ranges = numbers(len(edges), "k")
     ranges = ranges.mutate(n=ranges.k, n_last=ranges.k)
     if bracketed:
         firsts = [(0, 0), *((k, low + 1) for k, low in enumerate(edges[:-1], start=1))]
         ranges = ranges.mutate(n=_case(ranges.k, firsts), n_last=_case(ranges.k, enumerate(edges)))
-    every = sizes.cross_join(ranges).left_join(hits, [*q.cohort, "k"])
-    cells = every.select(*q.cohort, "k", "n", "n_last", "size", users=every.users.fill_null(0))
+    every = sizes.cross_join(ranges).left_join(hits, [*by, "k"])
+    cells = every.select(*by, "k", "n", "n_last", "size", users=every.users.fill_null(0))
     if on_or_after:
-        later = ibis.cumulative_window(group_by=q.cohort, order_by=ibis.desc("k"))
+        later = ibis.cumulative_window(group_by=by, order_by=ibis.desc("k"))
         cells = cells.mutate(users=_.users.sum().over(later))
     return cells.mutate(users=ibis.ifelse(_.k == 0, _.size, _.users).cast("int64"))
 
@@ -185,10 +195,10 @@ def _case(value: ir.IntegerValue, results: Iterable[tuple[int, int]]) -> ir.Inte
 
 def _named(cells: ir.Table, q: Question, *, bracketed: bool) -> ir.Table:
     cohort = first_hour(cells.p) if q.grain == "hour" else first_day(cells.p, q.grain, q.week_start)
-    segment = ["segment"] if q.breakdown else []
+    segment = list(SEGMENT) if q.breakdown else []
     n = ["n", "n_last"] if bracketed else ["n"]
     shown = cells.select(*segment, *n, "users", "size", cohort=cohort).relocate("cohort")
-    return shown.order_by("cohort", *segment, "n")
+    return shown.order_by("cohort", *segment[:2], "n")
 
 
 def return_curve(events: ir.Table, users: ir.Table | None = None, **how: Any) -> ir.Table:
@@ -217,7 +227,7 @@ def return_curve(events: ir.Table, users: ir.Table | None = None, **how: Any) ->
     if "on_or_after" in how:
         raise ValueError("return_curve: on_or_after must be left out, the curve shows both readings")
     exact = retention(events, users, **how)
-    keys = [c for c in ("segment", "n", "n_last") if c in exact.columns]
+    keys = [c for c in (*SEGMENT, "n", "n_last") if c in exact.columns]
     pooled = exact.group_by(keys).agg(cohorts=_.count(), size=_.size.sum(), users=_.users.sum())
     after = retention(events, users, on_or_after=True, **how).group_by(keys).agg(later=_.users.sum())
     return pooled.join(after, keys).order_by(keys)
@@ -243,7 +253,7 @@ def average_row(matrix: ir.Table) -> ir.Table:
     Error: a binomial interval holds for `pooled` only.
     Source: terms.yml, `retention.average`.
     """
-    keys = [c for c in ("segment", "n", "n_last") if c in matrix.columns]
+    keys = [c for c in (*SEGMENT, "n", "n_last") if c in matrix.columns]
     known = matrix.filter(_["size"] > 0).mutate(size=_["size"].cast("float64"), users=_.users.cast("float64"))
     sums = known.group_by(keys).agg(
         cohorts=_.count(),
