@@ -232,7 +232,18 @@ def followed(table: pd.DataFrame, cull: pd.DataFrame | None, boost: pd.DataFrame
         both["listed_as"] == "cull", both["week"] <= both["week_before"] / 2, both["week"] >= 1.5 * both["week_before"]
     )
     became = np.where(done, "followed", np.where(both["decision"] == both["listed_as"], "not_followed", "settled"))
-    order = ["content_id", "title", "category", "listed_as", "week_before", "week", "index_before", "index", "low", "high"]
+    order = [
+        "content_id",
+        "title",
+        "category",
+        "listed_as",
+        "week_before",
+        "week",
+        "index_before",
+        "index",
+        "low",
+        "high",
+    ]
     return both.assign(became=became)[[*order, "became"]]
 
 
