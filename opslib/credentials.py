@@ -7,7 +7,7 @@ import re
 HINT = "name an environment variable instead: scheme://user:${PGPASSWORD}@host/db"
 _SECRET = re.compile(
     r"://[^@/\s:]*:(?!\$\{\w+\}@)[^@]+@"
-    r"|(?:^|[?&;\s])[\w.-]*(?:password|passwd|pwd|token|secret|api_?key|private_key|auth)[\w.-]*=(?!\$\{)",
+    r"|(?:^|[?&;\s])[\w.-]*(?:password|passwd|pwd|token|secret|api_?key|private_key)[\w.-]*=(?!\$\{)",
     re.I,
 )
 

@@ -82,11 +82,9 @@ class Tables:
                 say(
                     zh="缺少数据表 {names}，请先运行 opslib load {first} 文件 --source {source}",
                     en="needs the table {names}; run opslib load {first} FILE --source {source} first",
-                    names=", ".join(gone),
-                    first=gone[0],
-                    source=credentials.hidden(self.source),
+                    names=", ".join(gone), first=gone[0], source=credentials.hidden(self.source),
                 )
-            )
+            )  # fmt: skip
 
     def need_events(self, *steps: Any) -> None:
         """Stop a report that asks for an event that never happens: a metric would answer with true zeros.
@@ -180,14 +178,9 @@ class Tables:
         """
         if _day(start, "start") > _day(end, "end"):
             raise UsageError(
-                say(
-                    zh="时段到 {end} 结束，早于开始的 {start}",
-                    en="the period ends on {end}, before it begins on {start}",
-                    start=start,
-                    end=end,
-                ),
+                say(zh="时段到 {end} 结束，早于开始的 {start}", en="the period ends on {end}, before it begins on {start}", start=start, end=end),
                 say(zh="请对调参数 start 和 end", en="exchange start and end"),
-            )
+            )  # fmt: skip
         first, last = self.span(name)
         if _day(end, "end") < first or _day(start, "start") > last:
             raise TooLittleError(

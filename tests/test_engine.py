@@ -126,6 +126,30 @@ def test_the_span_ends_with_the_last_day_that_was_observed_to_its_end(folder, tm
         engine.connect(folder).span("orders")
 
 
+def test_a_later_load_of_another_table_does_not_make_half_a_day_of_events_whole(tmp_path):
+    opslib.load(
+        "events",
+        write(tmp_path / "a.csv", [event("e1", ts="2026-02-27 10:00:00"), event("e2", ts="2026-03-01 11:00:00")]),
+        tmp_path / "w",
+        now=NOW,
+    )
+    opslib.load("users", write(tmp_path / "u.csv", [user("u1")]), tmp_path / "w", now=NOW + dt.timedelta(days=3))
+    assert engine.connect(tmp_path / "w").span()[1] == dt.date(2026, 2, 28)
+
+
+def test_a_table_that_falls_silent_for_longer_than_ever_has_ended_and_a_quiet_one_has_not(tmp_path):
+    days = [1, 2, 3, 5, 6, 7, 8, 9, 10]  # never silent for more than a day
+    rows = [{"order_id": f"o{d}", "user_id": "u1", "paid_at": f"2026-02-{d:02d} 04:00:00", "amount": 5} for d in days]
+    opslib.load("orders", write(tmp_path / "o.csv", rows), tmp_path / "w", now=NOW)
+    tables = engine.connect(tmp_path / "w")
+    assert tables.observed("orders", dt.date(2026, 2, 12)) == dt.date(2026, 2, 12)
+    assert tables.observed("orders", dt.date(2026, 2, 13)) == dt.date(2026, 2, 10)
+    assert tables.observed("orders", dt.date(2026, 2, 8)) == dt.date(2026, 2, 8)
+    assert tables.observed("spend", dt.date(2026, 2, 13)) == dt.date(2026, 2, 13), (
+        "a table that is not there says nothing"
+    )
+
+
 def test_a_period_has_days_in_common_with_the_data_or_is_refused(folder):
     tables = engine.connect(folder)
     tables.within("2026-02-20", "2026-03-31")

@@ -100,6 +100,33 @@ def test_the_other_reports_next_actions_are_repeated_with_their_owner_and_target
     assert proposed("data/y", lang="zh", outputs=tmp_path) == []
 
 
+def test_a_damaged_thumbnail_does_not_hide_the_index(tmp_path):
+    (run(tmp_path, "data_quality", 1) / "thumb.webp").write_bytes(b"RIFF")
+    assert "data_quality" in built(tmp_path)
+
+
+def test_what_was_found_on_other_data_is_not_repeated(tmp_path):
+    run(tmp_path, "old", 1, source="data/x", fingerprint="aaaa")
+    run(tmp_path, "new", 2, source="data/x", fingerprint="bbbb+file")
+    assert [f.id for f in latest("data/x", lang="zh", data="bbbb", outputs=tmp_path)] == ["new.a"]
+
+
+def test_two_campaigns_with_ids_like_years_are_not_two_periods_of_one(tmp_path):
+    pages_ = [
+        run(
+            tmp_path,
+            "campaign_retrospective",
+            n,
+            week=40 + n,
+            identity={"campaign_id": y},
+            parameters={"campaign_id": y},
+        )
+        for n, y in enumerate(["2025", "2026"])
+    ]
+    built(tmp_path)
+    assert not any("rel=" in links(page) for page in pages_)
+
+
 def test_a_failed_run_is_shown_with_its_reason_over_the_last_good_one(tmp_path):
     run(tmp_path, "funnel", 1, title="好的")
     bad = run(tmp_path, "funnel", 2, status="failed", error="ValueError: <abc>")

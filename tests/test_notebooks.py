@@ -194,7 +194,7 @@ def test_a_batch_ends_without_a_word_from_its_kernels(own_project):
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
-@pytest.mark.parametrize("home, root", [("/", "/work/x"), ("/home/ann", "/home/ann/bench"), ("/root", "/")])
+@pytest.mark.parametrize("home, root", [("/", "/home/bob/x"), ("/home/ann", "/home/ann/bench"), ("/root", "/")])
 def test_a_report_carries_no_folder_of_this_machine_and_loses_nothing_else(home, root, monkeypatch):
     monkeypatch.setattr(Path, "home", lambda: Path(home))
     kept = '"application/vnd.opslib.part+json": "iVBOR/xx/home/annex", "/"'

@@ -189,6 +189,10 @@ def test_a_value_of_another_type_is_refused_with_the_meaning(book, name, text, w
         "postgres://reader:hunter2@host/db",
         "postgres://reader:hun/ter2@host/db",
         "clickhouse://host/db?password=hunter2",
+        "duckdb://md:db?motherduck_token=hunter2",
+        "databricks://h?http_path=x&access_token=hunter2",
+        "mysql://u:hunter2 two@h/db",
+        "snowflake://u@h/db?private_key=hunter2",
         "snowflake://host/db?user=a&TOKEN=hunter2",
     ],
 )

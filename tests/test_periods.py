@@ -1,4 +1,4 @@
-"""The reporting period: whole weeks, months and quarters, and runs of days."""
+"""The reporting period: whole weeks and months, and runs of days."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ def test_the_last_week_that_is_over_is_reported_when_nothing_is_asked():
 
 def test_a_month_that_is_not_over_is_not_reported():
     assert periods.reporting(SPAN, "month").days == ("2026-05-01", "2026-05-31")
-    assert periods.reporting(SPAN, "quarter").name == "2026-Q1"
+
+
+def test_a_week_of_which_only_the_end_was_seen_is_no_whole_week():
+    seen = (dt.date(2026, 6, 4), dt.date(2026, 6, 7))  # Thursday to Sunday
+    with pytest.raises(TooLittleError, match="2026-06-04"):
+        periods.reporting(seen, "week")
+    assert periods.between(seen).days == ("2026-06-04", "2026-06-07"), (
+        "days before the first are not quiet, they are unseen"
+    )
 
 
 def test_an_end_inside_a_week_means_the_week_before():

@@ -80,6 +80,14 @@ def test_none_of_three_users_is_not_zero_for_certain():
     assert row["high"] == pytest.approx(1.96 * (2 * 0.2 * 0.8 / 5) ** 0.5, abs=1e-3)
 
 
+def test_nothing_is_compared_with_a_week_of_which_only_the_end_was_seen():
+    frame = weeks([10, 100, 100, 100, 100])
+    thursday = frame["start"].iloc[0] + dt.timedelta(days=3)
+    row = scorecard([Kpi("activity.wau", frame, count="users")], at=period(frame), back=(4,), since=thursday).iloc[0]
+    assert np.isnan(row["change"])
+    assert scorecard([Kpi("activity.wau", frame, count="users")], at=period(frame), back=(4,)).iloc[0]["change"] > 5
+
+
 def test_holm_as_in_the_textbook_steps_down_and_never_decreases():
     from opslib.models.scorecard import _holm
 

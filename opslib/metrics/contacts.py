@@ -22,7 +22,7 @@ def contacted(touches: ir.Table, *, until: Day | None = None, days: int = 28) ->
 
     Definition: the `days` days up to and with `until`; touches without a campaign (search, a store) are no contact of ours.
     Error: none, a census.
-    Source: CONTRACT, touches.
+    Source: opslib.contract, touches.
 
     Raises
     ------

@@ -243,7 +243,7 @@ def attributes(users: ir.Table) -> ir.Table:
     further : as loaded, as text; null where not known
 
     Error: none, what was loaded; often it is known of few.
-    Source: CONTRACT, "Further columns are kept".
+    Source: opslib.contract; further columns of a table are kept.
     """
     own = {*contract.types("users"), *contract.KEYS.values()}
     return users.select("user_id", *[users[c].cast("string").name(c) for c in users.columns if c not in own])

@@ -83,7 +83,7 @@ def diagnose(
     first. Causes by `localize.locate` (score tests corrected for all segments; joint fit), the step of a rate cause by
     `step_effects`. A cause's gain is its contribution undone, given that the others stay as they are.
     Error: bootstrap intervals of the contributions; normal ones of mix, rate and the change.
-    Source: Kitagawa 1955; Das Gupta 1993; METHODS, KPI change.
+    Source: Kitagawa 1955; Das Gupta 1993.
 
     Raises
     ------
