@@ -128,7 +128,7 @@ def outputs() -> list[tuple[str, Path]]:
 )
 def test_every_modules_own_page_is_accessible_silent_small_and_fits(browser, name, path):
     figures = path.read_text(encoding="utf-8").count("<figure>")
-    assert path.stat().st_size < min(400_000, 250_000 + 25_000 * max(0, figures - 8))
+    assert path.stat().st_size < min(400_000, 250_000 + 30_000 * max(0, figures - 8))
     for scheme in SCHEMES:
         page = opened(browser, path, scheme=scheme)
         assert not faults(page)

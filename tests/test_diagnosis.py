@@ -324,16 +324,6 @@ def test_the_period_compared_with_is_as_long_and_right_before_unless_given():
         compared(current, (day(28), day(60)))
 
 
-def test_a_step_that_never_happens_is_refused_with_the_near_miss(con):
-    from opslib.metrics.funnel import funnel_steps
-
-    events, _ = tables([event("ann", "app_open", 0), event("ann", "register", 0, 1)])
-    counts = [con.to_pandas(funnel_steps(events, steps=["app_open", s])) for s in ("register", "registr")]
-    funnel_cells.must_happen(counts[0])
-    with speaking("en"), pytest.raises(UsageError, match="did you mean “register”"):
-        funnel_cells.must_happen(counts[1])
-
-
 def test_a_wrong_kpi_and_a_missing_column_say_so():
     cells, _ = world(0, 0)
     with pytest.raises(ValueError, match="retention or conversion"):

@@ -18,7 +18,12 @@ DIALECTS = ("clickhouse", "trino", "bigquery", "snowflake", "postgres", "databri
 DAY_LEVEL = ("activity", "lifecycle", "states", "retention")
 
 # What a metric cannot be asked without; by argument name.
-REQUIRED = {"before": "2026-01-31", "after": "2026-02-28", "steps": ["app_open", "register", "pay"]}
+REQUIRED = {
+    "campaigns": ["c1", "c2"],
+    "before": "2026-01-31",
+    "after": "2026-02-28",
+    "steps": ["app_open", "register", "pay"],
+}
 
 # Further ways to ask whose plans differ from the default's.
 FURTHER = {

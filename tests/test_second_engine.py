@@ -64,6 +64,7 @@ FURTHER = [
 ]  # fmt: skip
 # What is empty by default (no campaign or experiment named, no four steps in a week, no id twice): asked further above.
 MAY_BE_EMPTY = {"invitations", "pacing", "risk_signals", "outcome_sums", "time_histogram", "repeats"}
+MAY_BE_EMPTY |= {"targeted_change", "returned", "ratio_sums", "claims"}  # none of the generated users take part
 # OPSLIB_EXAMPLES=500 asks on twenty data sets.
 DATA = {f"any{n}": anydata.tables(seed=4 + n) for n in range(max(1, settings().max_examples // 25))}
 DATA["nothing"] = anydata.tables(seed=4, events=0)

@@ -7,23 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from opslib.contract import EVENTS
-from opslib.errors import UsageError
 from opslib.models.cause_facts import step_rates
 from opslib.models.diagnosis import Diagnosis
-from opslib.text import like, say
-
-
-def must_happen(counts: pd.DataFrame) -> None:
-    """Stop where a step never happened at all: a funnel would answer with true zeros.
-
-    `counts` as `metrics.funnel.funnel_steps` gives them. Raises UsageError with the near miss among the contract's events.
-    """
-    for name in counts.loc[counts["rows"] == 0, "name"]:
-        raise UsageError(
-            say(zh="这段时间里步骤「{name}」从未发生", en="the step “{name}” never happens in these days", name=name),
-            like(name, EVENTS) or say(zh="请改参数 steps", en="change steps"),
-        )
 
 
 def funnel_table(cells: pd.DataFrame, steps: Sequence[str]) -> pd.DataFrame:

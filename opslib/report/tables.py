@@ -17,7 +17,7 @@ from opslib.text import missing
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = 30  # rows drawn on the page; all rows travel as CSV up to CSV_ROWS
+ROWS = 20  # rows drawn on the page; all rows travel as CSV up to CSV_ROWS
 CSV_ROWS = 5_000
 CELL_LIMIT = 10_000  # characters of a cell
 

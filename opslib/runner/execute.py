@@ -212,7 +212,7 @@ def _render(job: Job, aside: Path, record: dict[str, Any]) -> None:
     _json(aside / "run.json", record)
 
 
-def _one_page(sql: str, most: int = 8_000) -> str:
+def _one_page(sql: str, most: int = 3_000) -> str:
     """The first queries whole; the others are in the file beside the page."""
     if len(sql) <= most:
         return sql

@@ -17,7 +17,7 @@ def compared(rows: pd.DataFrame) -> list[Finding]:
     """Each planned number against what came: inside its range, above or below."""
     if rows.empty:
         return [Finding("campaign.plan.none", "info",
-                        say(zh="没有可读回的策划表；先运行活动策划，或用参数 plan 指定 plan.csv。", en="No plan to read back: run campaign_plan first, or name its plan.csv in the parameter plan."))]  # fmt: skip
+                        say(zh="没有可读回的策划表；先运行活动策划，或用参数「plan」指定它的「plan.csv」。", en="No plan to read back: run campaign_plan first, or name its plan.csv in the parameter plan."))]  # fmt: skip
     return [_compared(row) for row in rows.itertuples()]
 
 

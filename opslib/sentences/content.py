@@ -169,12 +169,14 @@ def actions(table: pd.DataFrame, outcome: str, due: dt.date) -> list[Action]:
     found = []
     if len(cull):
         title = say(
-            zh="按 cull 名单停止推荐 {n} 条内容", en="Take the {n} items of the cull list out of all lists", n=len(cull)
+            zh="按停止展示名单停止推荐 {n} 条内容",
+            en="Take the {n} items of the cull list out of all lists",
+            n=len(cull),
         )
         found.append(Action(title, "operations", say(zh="每周浪费 {n} 次曝光", en="{n} impressions a week wasted", n=text.number(cull["week"].sum())), "content.cull", due_on=when))  # fmt: skip
     if len(boost):
         title = say(
-            zh="为 boost 名单的 {n} 条内容提高推荐权重",
+            zh="为加大曝光名单的 {n} 条内容提高推荐权重",
             en="Raise the weight of the {n} items of the boost list",
             n=len(boost),
         )
@@ -211,8 +213,8 @@ def followed(table: pd.DataFrame) -> list[Finding]:
 
 
 def picture(rows: pd.DataFrame, draw: Any, **how: Any) -> Any:
-    """The figure of a list; none of an empty one."""
-    return draw(rows, **how) if len(rows) else None
+    """The figure of the first rows of a list; none of an empty one."""
+    return draw(rows.head(8), **how) if len(rows) else None
 
 
 def lists_note(rules: Rules) -> str:

@@ -196,8 +196,8 @@ def _since(row: dict[str, Any]) -> str:
 
 
 def near(what: str, name: str, detail: str) -> str:
-    """Something that happened, in a few words: 版本发布 5.2.0, 投放 douyin_feed 日花费 ×4.4."""
-    return f"{columns.value_name('what', what)} {text.shown(name, 40)} {detail}".strip()
+    """Something that happened, in a few words: 版本发布「5.2.0」, 投放「douyin_feed」 日花费 ×4.4."""
+    return f"{columns.value_name('what', what)} {text.names([text.shown(name, 40)])} {detail}".strip()
 
 
 def _version(row: dict[str, Any]) -> str:

@@ -169,8 +169,8 @@ def actions(table: pd.DataFrame, plan: Plan, *, due: dt.date, most: int = 4) -> 
     return [
         Action(
             say(
-                zh="「{play}」：向名单 {id}.csv 中 {n} 人发送{offer}，留出组不发",
-                en="“{play}”: send {offer} to {n} users of {id}.csv, not to the hold-out",
+                zh="「{play}」：向名单「{id}.csv」中 {n} 人发送{offer}，留出组不发",
+                en="“{play}”: send {offer} to {n} users of “{id}.csv”, not to the hold-out",
                 play=by[row["play"]].name,
                 id=row["play"],
                 n=text.number(row["contacted"]),
