@@ -123,9 +123,9 @@ def times(table: pd.DataFrame, differences: pd.DataFrame) -> Finding | None:
     row = near.loc[near["p50_s"].idxmax()]
     change = differences.loc[row.name]
     words = say(
-        zh="从「{a}」到「{b}」最久：中位 {p50}，九成不超过 {p90}",
-        en="“{a}” to “{b}” takes longest: {p50} in the median, nine in ten within {p90}",
-        a=step_name(row["from_name"]), b=step_name(row["to_name"]), p50=span(row["p50_s"]), p90=span(row["p90_s"]),
+        zh="从「{a}」到「{b}」最久：平均 {mean}，中位 {p50}，九成不超过 {p90}",
+        en="“{a}” to “{b}” takes longest: {mean} on average, {p50} in the median, nine in ten within {p90}",
+        a=step_name(row["from_name"]), b=step_name(row["to_name"]), mean=span(row["mean_s"]), p50=span(row["p50_s"]), p90=span(row["p90_s"]),
     )  # fmt: skip
     if not text.missing(change["low"]) and not change["low"] <= 0 <= change["high"]:
         words = say(
