@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,11 @@ def left_over(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path not in live)
 
 
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(process, signal.SIGKILL)
+
+
 class Loads:
     """Loads of one file, each in a process of its own."""
 
@@ -93,7 +99,7 @@ class Loads:
         assert self._server.stdin and self._server.stdout
         print(root, file=self._server.stdin, flush=True)
         child, begun = int(self._server.stdout.readline()), time.monotonic()
-        killer = threading.Timer(kill_after, os.kill, [child, signal.SIGKILL])
+        killer = threading.Timer(kill_after, _kill, [child])
         killer.start()
         status = int(self._server.stdout.readline())
         killer.cancel()

@@ -66,7 +66,8 @@ def learn(days: pd.DataFrame, *, seed: int = 0) -> ChurnModel:
                 en="a churn model needs users active on an earlier and on a later day; the history is too short",
             )
         )
-    past = past.sample(min(MOST, len(past)), random_state=seed)
+    # A query gives its rows in any order, and the folds are drawn by place: the same data must give the same model.
+    past = past.sort_values(["ago", "user_id"]).sample(min(MOST, len(past)), random_state=seed)
     x = features(past)
     x = x.loc[:, x.nunique() > 1]
     if x.shape[1] == 0:
