@@ -31,9 +31,13 @@ SELECT week, count(*), count(*) FILTER (before IS NULL), count(*) FILTER (before
 """
 RETENTION = """
 WITH user_day AS (SELECT DISTINCT user_key, day FROM {rows}),
-first AS (SELECT user_key, min(day) AS cohort FROM user_day GROUP BY user_key)
-SELECT cohort, day - cohort AS n, count(*) FROM user_day JOIN first USING (user_key)
-WHERE day - cohort <= 14 GROUP BY ALL ORDER BY ALL
+first AS (SELECT user_key, min(day) AS cohort FROM user_day GROUP BY user_key),
+hits AS (
+    SELECT cohort, day - cohort AS n, count(*) AS users FROM user_day JOIN first USING (user_key)
+    WHERE day - cohort <= 14 GROUP BY ALL
+), sizes AS (SELECT cohort, users AS size FROM hits WHERE n = 0), seen AS (SELECT max(cohort + n::INT) AS last FROM hits)
+SELECT sizes.cohort, t.n, coalesce(users, 0) AS users, size FROM sizes CROSS JOIN seen CROSS JOIN range(15) t(n)
+LEFT JOIN hits ON hits.cohort = sizes.cohort AND hits.n = t.n WHERE sizes.cohort + t.n::INT <= last ORDER BY ALL
 """
 
 
@@ -193,12 +197,16 @@ def _lifecycle(data: Data, name: str) -> Bench:
 
 
 def _retention(data: Data, name: str) -> Bench:
-    def ours(frame: Any) -> list[int]:
-        return [int(n) for n in frame.sort_values(["cohort", "n"])["users"] if n]
+    def ours(frame: Any) -> list[tuple]:
+        return [
+            (int(n), int(users), int(size))
+            for n, users, size in zip(frame["n"], frame["users"], frame["size"], strict=True)
+        ]
 
-    return _bench(
-        data, name, "retention of 14 days", retention.retention, RETENTION, ours, lambda rows: [row[2] for row in rows]
-    )  # fmt: skip
+    def reference(rows: list[tuple]) -> list[tuple]:
+        return [row[1:] for row in rows]
+
+    return _bench(data, name, "retention of 14 days", retention.retention, RETENTION, ours, reference)
 
 
 def _bench(
