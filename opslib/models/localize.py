@@ -242,7 +242,7 @@ class Search:
         """Take the best segment while one is significant, and drop what the others have made superfluous."""
         while len(chosen) < MOST_CAUSES:
             gain = self._gain(chosen, penalty, tests, alpha)
-            best = int(np.argmax(gain))
+            best = self._best(gain)
             if not np.isfinite(gain[best]):
                 break
             chosen = [*chosen, best]
@@ -250,6 +250,15 @@ class Search:
                 if chosen.pop(int(np.argmax(p))) == best:
                     return chosen
         return chosen
+
+    def _best(self, gain: np.ndarray) -> int:
+        """The segment that gains most; of equal ones that of the fewest users, not the one that rounding favours."""
+        top = float(gain.max())
+        if not np.isfinite(top):
+            return 0
+        equal = np.flatnonzero(gain >= top - 1e-6 * abs(top))
+        users = self.members.T @ (self.model.n0 + self.model.n1)  # type: ignore[attr-defined]
+        return int(equal[np.argmin(users[equal])])
 
     def _gain(self, given: list[int], penalty: np.ndarray, tests: float, alpha: float) -> np.ndarray:
         z = self.z(given)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from opslib import text
 from opslib.report.finding import Action, Finding
+from opslib.report.tables import KeyTable, key_table
 from opslib.text import say, term
 
 
@@ -104,12 +105,13 @@ def cards(card: pd.DataFrame, *, back: int = 1) -> list[dict[str, Any]]:
     ]
 
 
-def table(card: pd.DataFrame) -> pd.DataFrame:
-    """The scorecard as a table of texts, because every row has a format of its own."""
+def table(card: pd.DataFrame) -> KeyTable:
+    """The scorecard as a table of texts, because every row has a format of its own; each comparison under its own head."""
     first = card[card["back"] == card["back"].min()]
     rows = {
         "kpi": [term(m).name for m in first["metric"]],
         "kpi_value": [_write(v, k) for v, k in zip(first["value"], first["kind"], strict=True)],
+        "series": list(first["series"]),
     }
     for back, group in card.groupby("back"):
         suffix = "" if back == card["back"].min() else "_month"
@@ -121,7 +123,14 @@ def table(card: pd.DataFrame) -> pd.DataFrame:
             for lo, hi, k in zip(group["low"], group["high"], kinds, strict=True)
         ]
         rows[f"notable{suffix}"] = [say(zh="是", en="yes") if n else "" for n in group["notable"]]
-    return pd.DataFrame(rows)
+    parts = ("base", "change", "interval", "notable")
+    heads = {
+        say(zh="对比上一期", en="Against the period before"): [p for p in parts if p in rows],
+        say(zh="对比四期之前", en="Against four periods before"): [f"{p}_month" for p in parts if f"{p}_month" in rows],
+    }
+    return key_table(
+        pd.DataFrame(rows), spans={head: names for head, names in heads.items() if names}, trend=["series"]
+    )
 
 
 def verdict(card: pd.DataFrame) -> str:
