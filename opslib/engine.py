@@ -22,6 +22,7 @@ import pandas as pd
 from opslib import contract, credentials, warehouse
 from opslib.check import Problem, check
 from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near, nearest
+from opslib.periods import iso_day
 from opslib.project import resolved
 from opslib.text import Clean, like, say
 
@@ -102,12 +103,9 @@ class Tables:
         known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]]
         for name in wanted:
             if name not in known:
-                miss, _all = nearest(name, known)
-                if miss:
-                    raise UsageError(
-                        say(zh="数据里没有事件「{name}」", en="no event “{name}” in the data", name=name),
-                        say(zh="是不是「{miss}」？", en="did you mean “{miss}”?", miss=miss),
-                    )
+                if nearest(name, known)[0]:
+                    missing = say(zh="数据里没有事件「{name}」", en="no event “{name}” in the data", name=name)
+                    raise UsageError(missing, like(name, known))
                 raise TooLittleError(
                     say(
                         zh="数据里没有事件「{name}」，有的是 {known}；请改参数，或先运行 opslib load events 文件",
@@ -176,13 +174,13 @@ class Tables:
         TooLittleError  naming the period asked for and the days that are there.
         UsageError      if the period is no period.
         """
-        if _day(start, "start") > _day(end, "end"):
+        if iso_day(start, "start") > iso_day(end, "end"):
             raise UsageError(
                 say(zh="时段到 {end} 结束，早于开始的 {start}", en="the period ends on {end}, before it begins on {start}", start=start, end=end),
                 say(zh="请对调参数 start 和 end", en="exchange start and end"),
             )  # fmt: skip
         first, last = self.span(name)
-        if _day(end, "end") < first or _day(start, "start") > last:
+        if iso_day(end, "end") < first or iso_day(start, "start") > last:
             raise TooLittleError(
                 say(
                     zh="{start} 至 {end} 没有数据；现有数据为 {first} 至 {last}，请改参数 start、end",
@@ -323,17 +321,3 @@ def _rolled_up(events: ir.Table) -> ir.Table:
     return events.group_by("user_id", "day", "event").agg(
         n=events.count(), first_ts=events.ts.min(), amount=events.amount.sum(), duration_s=events.duration_s.sum()
     )
-
-
-def _day(text: str, name: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            say(
-                zh="参数 {name} 要写成 2026-01-31 这样的日期，现在是「{text}」",
-                en="{name} must be a day such as 2026-01-31, got “{text}”",
-                name=name,
-                text=str(text),
-            )
-        ) from None

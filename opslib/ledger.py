@@ -76,9 +76,8 @@ def quarantine(tables: Tables) -> pd.DataFrame:
             paths = [str(Path(tables.source) / part.path) for part in parts]
             aside = tables.con.read_parquet(paths, table_name=f"quarantine_{name}")
             kind = aside.reason.re_replace(VALUE_OF_A_REASON, "")
-            shown = (
-                kind if privacy.settings().mask_users else aside.reason
-            )  # a value may be an id or a telephone number
+            # A value may be an id or a telephone number.
+            shown = kind if privacy.settings().mask_users else aside.reason
             groups = aside.group_by("source", kind=kind).agg(
                 rows=aside.count(), reason=shown.argmin(aside.line), line=aside.line.min()
             )

@@ -80,7 +80,7 @@ def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "")
             like(grain, GRAINS),
         )
     first, last = span
-    asked = _day(end, "end") if end else last
+    asked = iso_day(end, "end") if end else last
     start = _start(asked, grain)
     if _next(start, grain) - dt.timedelta(days=1) > asked:
         start = _start(start - dt.timedelta(days=1), grain)
@@ -99,8 +99,8 @@ def between(span: tuple[dt.date, dt.date], start: str = "", end: str = "", *, da
     TooLittleError  if no day of it lies in the data; names the days that are there.
     """
     first, last = span
-    final = _day(end, "end") if end else last
-    begin = _day(start, "start") if start else final - dt.timedelta(days=days - 1)
+    final = iso_day(end, "end") if end else last
+    begin = iso_day(start, "start") if start else final - dt.timedelta(days=days - 1)
     if begin > final:
         raise UsageError(
             say(
@@ -126,14 +126,18 @@ def compared(current: Reporting, span: tuple[dt.date, dt.date], start: str = "",
     UsageError      if a day is not one, or the period ends before it starts.
     TooLittleError  if no day of it lies in the data.
     """
-    final = _day(end, "compare_end") if end else current.start - dt.timedelta(days=1)
+    final = iso_day(end, "compare_end") if end else current.start - dt.timedelta(days=1)
     length = (current.end - current.start).days + 1
-    found = between(span, start, str(final), days=length)
-    # Days before the first one of the data were not quiet, they are unknown.
-    return Reporting("days", max(found.start, span[0]), found.end)
+    return between(span, start, str(final), days=length)
 
 
-def _day(text: str, name: str) -> dt.date:
+def iso_day(text: str, name: str) -> dt.date:
+    """The day that a parameter of this name gives as an ISO text.
+
+    Raises
+    ------
+    UsageError  if it is none.
+    """
     try:
         return dt.date.fromisoformat(text)
     except ValueError:

@@ -151,11 +151,7 @@ def _timestamp(column: Column, given: Given, to_utc: ToUtc | None) -> str:
 def has_no_zone(given: Given) -> bool:
     """True where the times may stand without a zone: texts and plain timestamps, not numbers, not zoned ones."""
     zoned = given.entry.get("format") and _zoned_format(given)
-    return (
-        "unit" not in given.entry
-        and given.base in {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "VARCHAR"}
-        and not zoned
-    )
+    return "unit" not in given.entry and given.base in _STAMPS - {"DATE", '"NULL"'} | {"VARCHAR"} and not zoned
 
 
 def local_time(given: Given) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opslib.report.lists import UNGUARD
+from opslib.report.lists import read_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def earlier(
         end = max(_DAY.findall(record.get("period", "")), default="")
         path = run / "lists" / f"{name}.csv"
         if path.exists() and not (before and end and end >= before):
-            table = _read(path)
+            table = read_list(path)
             facts = {"run": run.name, "started": record.get("started", ""), "period": record.get("period", "")}
             table.attrs |= facts | {"end": end}
             return table
@@ -78,20 +78,3 @@ def _good(folder: Path, source: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         if isinstance(record, dict) and record.get("status") == "ok" and record.get("source") == source:
             yield run, record
-
-
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    heads = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
-    table = pd.read_csv(
-        path,
-        encoding="utf-8-sig",
-        keep_default_na=False,
-        na_values=[""],
-        dtype={c: "string" for c in heads if c.endswith("_id")},
-    )
-    for name in table.columns:
-        if pd.api.types.is_string_dtype(table[name]):
-            table[name] = table[name].astype(object).str.replace(UNGUARD, "", regex=True)
-    return table

@@ -14,6 +14,18 @@ from opslib.text import LANGUAGES, speaking
 Run = dict[str, Any]
 _TEXTS = ("module", "status", "error", "source", "started", "title", "verdict", "period")
 _STATUS = ("ok", "lacking", "failed")
+# What older records may lack, because it was added since.
+_LACKING: Run = {
+    "title": "",
+    "verdict": "",
+    "period": "",
+    "error": "",
+    "source": "",
+    "parameters": {},
+    "identity": {},
+    "reads_others": False,
+    "seconds": 0.0,
+}
 
 
 def runs(outputs: Path) -> list[Run]:
@@ -36,34 +48,19 @@ def _run(folder: Path) -> Run:
         record["findings"] = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
         return _checked(record)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        return dict.fromkeys(_TEXTS, "") | {
+        return _LACKING | {
             "module": folder.parent.name,
             "status": "damaged",
             "error": f"{type(error).__name__}: {error}"[:200],
             "started": _started(folder.name),
             "lang": "",
-            "parameters": {},
-            "identity": {},
-            "reads_others": False,
             "findings": [],
-            "seconds": 0.0,
         }
 
 
 def _checked(record: Run) -> Run:
-    """The record, if it has what the index reads; older records may lack what was added since."""
-    lacking: Run = {
-        "title": "",
-        "verdict": "",
-        "period": "",
-        "error": "",
-        "source": "",
-        "parameters": {},
-        "identity": {},
-        "reads_others": False,
-        "seconds": 0.0,
-    }
-    record = lacking | record
+    """The record, if it has what the index reads."""
+    record = _LACKING | record
     for name in _TEXTS:
         if not isinstance(record[name], str):
             raise TypeError(f"{name} is not a text")

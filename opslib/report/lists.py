@@ -15,7 +15,7 @@ from opslib.text import shown
 
 # A text that a guard would make of another one is guarded too, so that `earlier` reads every text back as it was.
 _STARTS = "^('*[" + re.escape("".join(_FORMULA)) + "])"
-UNGUARD = "^'(?=" + _STARTS[1:] + ")"  # the apostrophe to take off again
+_UNGUARD = "^'(?=" + _STARTS[1:] + ")"  # the apostrophe to take off again
 
 
 def write_list(name: str, frame: Any, *, title: str = "") -> Path:
@@ -45,6 +45,30 @@ def write_list(name: str, frame: Any, *, title: str = "") -> Path:
     aside.replace(path)
     show({"kind": "list", "name": name, "title": shown(title), "rows": rows})
     return path
+
+
+def read_list(path: Path, *, texts: bool = False) -> Any:
+    """What `write_list` wrote, as a pandas table: the apostrophes that guard a spreadsheet taken off again.
+
+    Columns that end in `_id` are texts as they were written, days stay ISO texts; with `texts` every column is a text, and
+    what is empty an empty one.
+
+    Raises
+    ------
+    OSError, ValueError  if the file is not there or not a table.
+    """
+    import pandas as pd
+
+    asked: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False}
+    if texts:
+        table = pd.read_csv(path, dtype=str, **asked)
+    else:
+        ids = [c for c in pd.read_csv(path, nrows=0, **asked).columns if c.endswith("_id")]
+        table = pd.read_csv(path, na_values=[""], dtype=dict.fromkeys(ids, "string"), **asked)
+    for name in table.columns:
+        if pd.api.types.is_string_dtype(table[name]):
+            table[name] = table[name].astype(object).str.replace(_UNGUARD, "", regex=True)
+    return table
 
 
 def _write(path: Path, frame: Any) -> int:

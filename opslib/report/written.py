@@ -8,6 +8,7 @@ from typing import Any
 
 from opslib.errors import UsageError
 from opslib.report.index import runs
+from opslib.report.lists import read_list
 
 
 def written(
@@ -52,10 +53,8 @@ def written(
 
 
 def _read(file: Path) -> Any:
-    import pandas as pd
-
     try:
-        return pd.read_csv(file, dtype=str, encoding="utf-8-sig", keep_default_na=False)
+        return read_list(file, texts=True)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{file} cannot be read as a list ({type(error).__name__})", "give lists/NAME.csv of a run"

@@ -44,7 +44,7 @@ def run(
                 say(f"{name}: up to date, skipped ({have.relative_to(root)})")
                 records.append({"module": name, "status": "skipped", "error": "", "folder": str(have)})
             else:
-                jobs.append(job)
+                jobs.append(plan.described(job))  # here, where reports on the same data share the answer
         for record in _all(jobs):
             records.append(record)
             say(_line(record, root))
@@ -64,7 +64,7 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, OSError):
+    except OSError:  # another user's: it lives
         return True
     return True
 

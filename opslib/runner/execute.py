@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opslib.runner.plan import Job, commit
+from opslib.runner.plan import Job, commit, described
 from opslib.text import say, speaking
 
 TIMEOUT = 1_800  # seconds a cell may take
@@ -31,6 +31,7 @@ def run(job: Job) -> dict[str, Any]:
 
     status : "ok"; "lacking" (the data cannot carry the question: the page says what it needs); "failed"
     """
+    job = described(job)
     started, clock = dt.datetime.now(dt.UTC), time.perf_counter()
     name = f"{started:%Y%m%dT%H%M%S%f}"[:18] + f"-{job.key[:6]}"
     aside = job.outputs / ".aside" / f"{job.module}-{name}-{os.getpid()}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -90,10 +90,9 @@ def job(root: Path, module: str, overrides: dict[str, str]) -> Job:
     checked(values.get("lang", "zh"))
     told = _metadata(known[module])
     fingerprint, notes, data = _source(root, values)
-    fingerprint += _files(root, values)
     reads_others = told.get("after") == "*"
-    if reads_others:
-        fingerprint += "+" + _others(root, values)
+    others = "+" + _others(root, values, fingerprint) if reads_others else ""
+    fingerprint += _files(root, values) + others
     fingerprint += _written(root, told.get("reads", {}))
     identity = {name: values[name] for name in told.get("identity", []) if name in values}
     code = code_version(str(known[module]))
@@ -124,22 +123,33 @@ def _source(root: Path, values: dict[str, Any]) -> tuple[str, tuple[str, ...], d
         return "", (), {}
     from opslib.engine import connect
 
-    text = str(values["source"])
-    if "://" not in text:
-        text = str(root / text) if not Path(text).is_absolute() else text
-    tables = connect(text)
+    tables = connect(_place(root, values))
     rows = {name: tables.manifest.rows(name) for name in tables.manifest.tables}
     aside = sum(part.rows for parts in tables.manifest.quarantine.values() for part in parts)
     loaded = max((load["at"] for load in tables.manifest.loads), default="")
     data = {
+        "fingerprint": tables.fingerprint,
         "rows": rows,
         "quarantined": aside,
         "loaded": loaded,
         "tz": tables.manifest.tz,
         "currency": tables.manifest.currency,
-        **_state(text, tables.fingerprint, str(values.get("lang", "zh"))),
     }
     return tables.fingerprint, tuple(tables.manifest.notes), data
+
+
+def _place(root: Path, values: dict[str, Any]) -> str:
+    """The source as `connect` takes it: an address, or a folder, seen from the project."""
+    text = str(values["source"])
+    return text if "://" in text else str(root / text)
+
+
+def described(job: Job) -> Job:
+    """The job with the window of its data and what breaks the contract: a question to every table, so only for a job that runs."""
+    if "source" not in job.parameters or "problems" in job.data:
+        return job
+    state = _state(_place(Path(job.root), job.parameters), str(job.data["fingerprint"]), job.lang)
+    return replace(job, data=job.data | state)
 
 
 @cache
@@ -166,12 +176,13 @@ def _files(root: Path, values: dict[str, Any]) -> str:
     return "".join("+" + hashlib.sha256(content).hexdigest()[:8] for content in held)
 
 
-def _others(root: Path, values: dict[str, Any]) -> str:
-    """What the other modules have found so far on the same data and in the same language."""
-    from opslib.report.latest import latest
+def _others(root: Path, values: dict[str, Any], data: str) -> str:
+    """What the other modules have found and proposed so far on the same data and in the same language."""
+    from opslib.report.latest import latest, proposed
 
-    found = latest(values.get("source", ""), lang=values.get("lang", "zh"), outputs=root / "outputs")
-    return hashlib.sha256(repr(found).encode()).hexdigest()[:8]
+    asked = {"lang": values.get("lang", "zh"), "data": data, "outputs": root / "outputs"}
+    seen = [repeated(values.get("source", ""), **asked) for repeated in (latest, proposed)]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:8]
 
 
 def _written(root: Path, reads: dict[str, str]) -> str:
