@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from opslib.errors import UsageError
 from opslib.runner import execute, plan
 
 ROOT = Path(__file__).parent.parent
@@ -247,3 +248,31 @@ def test_a_run_records_its_queries_its_window_and_what_breaks_the_contract(proje
     assert len(told["data"]["window"]) == 2 and told["data"]["problems"] == []
     assert "SELECT" in told["queries"][0] and (Path(record["folder"]) / "queries.sql").exists()
     assert "SELECT" in (Path(record["folder"]) / "report.html").read_text(encoding="utf-8")
+
+
+def _named(root: Path, name: str, **told: object) -> None:
+    notebook = NOTEBOOK | {"metadata": NOTEBOOK["metadata"] | {"opslib": told}}
+    (root / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def test_a_module_runs_after_those_whose_work_it_reads(own_project):
+    _named(own_project, "last", after="*")
+    _named(own_project, "b", after=["story", "elsewhere"])
+    _named(own_project, "c", after=["b"])
+    every = ["last", "c", "b", "story"]
+    assert plan.ordered(every, own_project) == [["story"], ["b"], ["c"], ["last"]]
+    assert plan.ordered(["c", "story"], own_project) == [["c", "story"]]
+    _named(own_project, "story", after=["c"])
+    with pytest.raises(UsageError, match="b and c and story wait for each other"):
+        plan.ordered(every, own_project)
+
+
+def test_a_second_batch_of_modules_that_read_each_other_renders_nothing(project, warehouse):
+    """The plan reads the retrospective's template, the retrospective the plan of its campaign."""
+    from opslib.runner import batch
+
+    names, source = ["campaign_plan", "campaign_retrospective"], {"source": str(warehouse), "lang": "en"}
+    first = batch.run(project, names, source, say=lambda line: None)
+    assert {record["status"] for record in first} <= {"ok", "lacking", "skipped"}
+    again = batch.run(project, names, source, say=lambda line: None)
+    assert [record["status"] for record in again] == ["skipped", "skipped"]

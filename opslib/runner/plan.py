@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -54,23 +55,38 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def ordered(names: Sequence[str], root: Path) -> list[list[str]]:
-    """The names in waves: a notebook whose metadata says `opslib.after = "*"` reads what the others found.
+    """The names in waves, each after those whose work it reads: a notebook's metadata says `opslib.after`, "*" for all
+    others or a list of modules.
 
     Raises
     ------
-    UsageError  if there is no such module; names the near miss.
+    UsageError  if there is no such module (names the near miss), or two that wait for each other.
     """
     known = modules(root)
     for name in names:
         if name not in known:
             raise UsageError(f"no module {name!r} in notebooks/", near(name, known))
-    last = [n for n in names if _metadata(known[n]).get("after") == "*"]
-    return [wave for wave in ([n for n in names if n not in last], last) if wave]
+    after = {name: _metadata(known[name]).get("after", []) for name in names}
+    others = [n for n in names if after[n] != "*"]
+    waits = TopologicalSorter({n: others if after[n] == "*" else set(after[n]) & set(names) for n in names})
+    try:
+        waits.prepare()
+    except CycleError as error:
+        raise UsageError(
+            f"{' and '.join(sorted(set(error.args[1])))} wait for each other", "mend opslib.after"
+        ) from None
+    waves = []
+    while waits:
+        ready = waits.get_ready()
+        waits.done(*ready)
+        waves.append([n for n in names if n in ready])
+    return waves
 
 
 def _metadata(notebook: Path) -> dict[str, Any]:
-    """What the notebook says of itself: `after` ("*": reads what the others found), `reads` (module → list of its), `identity` (parameters that make two
-    reports of one module two things: a campaign, an experiment)."""
+    """What the notebook says of itself: `after` (the modules whose work it reads, "*" for all), `reads` (module → `list`
+    of its; with `naming` only of runs that were given this parameter), `identity` (parameters that make two reports of one
+    module two things: a campaign, an experiment)."""
     try:
         return json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
     except (OSError, ValueError, KeyError, AttributeError):
@@ -185,14 +201,23 @@ def _others(root: Path, values: dict[str, Any], data: str) -> str:
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:8]
 
 
-def _written(root: Path, reads: dict[str, str]) -> str:
-    """The lists of other modules that a notebook's metadata says it reads (`opslib.reads`: module → list): what they hold."""
+def _written(root: Path, reads: dict[str, dict[str, str]]) -> str:
+    """What the lists of other modules hold that a notebook's metadata says it reads."""
     held = {
         hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-        for module, name in reads.items()
-        for path in (root / "outputs" / module).glob(f"*/lists/{name}.csv")
+        for module, wanted in reads.items()
+        for path in (root / "outputs" / module).glob(f"*/lists/{wanted['list']}.csv")
+        if "naming" not in wanted or _given(path.parents[1], wanted["naming"])
     }
     return "".join(f"+{one}" for one in sorted(held))
+
+
+def _given(run: Path, parameter: str) -> bool:
+    """Whether a run was given this parameter; a record that cannot be read counts as if."""
+    try:
+        return bool(json.loads((run / "run.json").read_text(encoding="utf-8"))["parameters"].get(parameter))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return True
 
 
 @cache
