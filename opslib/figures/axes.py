@@ -153,6 +153,14 @@ def time_axis(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(words)
 
 
+def end_days(ax: Axes, values: pd.Series) -> None:
+    """The first and the last day alone, inside the axis: all that a narrow panel has room for."""
+    first, last = values.min(), values.max()
+    ax.set_xticks([first, last] if first != last else [first], [text.day(v) for v in dict.fromkeys((first, last))])
+    for words, side in zip(ax.get_xticklabels(), ("left", "right"), strict=False):
+        words.set_horizontalalignment(side)
+
+
 def order_of(frame: pd.DataFrame, hue: str, order: Sequence[Any] = ()) -> list[Any]:
     """The series in the order asked for, the rest as they first appear."""
     found = list(dict.fromkeys(frame[hue]))

@@ -209,7 +209,7 @@ def small_multiples(
     ax_.needs(frame, x, y, by, hue, n)
     small, frame = ax_.hidden(frame), ax_.gaps(frame.reset_index(drop=True), y, low, high)
     names = ax_.order_of(frame, by)[:limit]
-    across = min(len(names), {4: 2, 8: 4}.get(len(names), 3))
+    across = 2 if len(names) == 4 else min(len(names), 3)
     rows = -(-len(names) // across)
     figure, found = canvas(1.75 * rows + 0.3, columns=across, rows=rows, sharex=True, sharey=True)
     panels = found if isinstance(found, list) else [found]
@@ -218,6 +218,8 @@ def small_multiples(
         part = frame[frame[by] == name]
         _lines(ax, part, x, y, hue, low, high, shade="" if hue else colour(name))
         _frame(ax, part, x, kind, False)
+        if ax_.is_time(frame[x]):
+            ax_.end_days(ax, frame[x])  # of all panels: they share the axis
         ax.set_title(columns.value_name(by, name, 18), fontsize=12.5, color=INK)
         ax.xaxis.get_offset_text().set_visible(False)
     for ax in panels[len(names) :]:
