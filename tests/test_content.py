@@ -226,6 +226,26 @@ def test_an_age_counts_only_for_items_that_have_lived_it(con):
     assert got[["age", "items", "opens"]].values.tolist() == [[0, 1, 2], [1, 1, 0], [2, 1, 0], [3, 1, 0], [4, 1, 0]]
 
 
+def test_the_ages_of_the_most_opened_items_weigh_each_day_against_the_mean_day(con):
+    new = [item("big", 0), item("small", 1), item("least", 1), item("late", 5)]
+    opens = [
+        ("big", 0, 3),
+        ("big", 3, 4),
+        ("big", 4, 9),
+        ("small", 1, 2),
+        ("least", 1, 1),
+        ("least", 4, 9),
+        ("late", 6, 8),
+    ]
+    events = [e for i, day, n in opens for e in happened("read", i, n, day=day)]
+    got = con.to_pandas(content_time.item_ages(bound("events", events), bound("content", new), days=3, most=2))
+    mean = 36 / 5  # opens of a day with any: 3, 3, 4, 18, 8
+    want = [("big", 0, mean), ("big", 3, mean), ("least", 0, mean / 3), ("least", 3, 9 * mean / 18)]
+    assert [tuple(r) for r in got[["content_id", "age", "views"]].itertuples(index=False)] == [
+        (i, age, pytest.approx(views)) for i, age, views in want
+    ]
+
+
 def test_an_hour_is_measured_by_its_categories_over_items_seen_for_all_their_days(con):
     new = [item("a", 1), item("b", 1), item("c", 1, published_at=at(1, 13)), item("d", 1, category="sport")]
     new += [item("early", 0), item("young", 4), item("e", 2, category="sport")]

@@ -103,6 +103,27 @@ def test_who_is_seen_again_within_the_horizon_has_not_left(con):
     assert set(frame.ago) == {35}, "nobody was active in the week before day 67, and seven days ago is not over"
 
 
+def test_states_are_counted_by_the_channel_of_registered_users(con):
+    users = [user("new"), user("on"), user("off"), user("gone", channel=""), user("never")]
+    daily = [did("new", 40), did("off", 20), did("gone", 1), did("stranger", 40)] + [
+        did("on", n) for n in (0, 38, 39, 40)
+    ]
+    how = {"as_of": day(40), "by": "channel"}
+    got = con.to_pandas(habits.group_states(bound("users", users), bound("daily", daily), **how))
+    assert [tuple(r) for r in got.itertuples(index=False)] == [
+        ("(none)", "churned", 1, 1),
+        ("ads", "active", 1, 3),
+        ("ads", "new", 1, 3),
+        ("ads", "silent", 1, 3),
+    ]
+
+
+def test_further_columns_of_users_are_their_attributes(con):
+    got = rows(con, segments.attributes(bound("users", [user("a") | {"age": "31"}, user("b") | {"city": "Wuhan"}])))
+    assert set(got["a"]) == {"user_id", "age", "city"}
+    assert got["a"]["age"] == "31" and pd.isna(got["b"]["age"]) and got["b"]["city"] == "Wuhan"
+
+
 def test_who_returned_and_who_was_contacted(con):
     daily = bound("daily", [did("a", 5), did("a", 6), did("a", 6, "like"), did("b", 5)])
     got = rows(con, contacts.returned(daily, bound("orders", [order("1", "c", 7, 9, 20)]), after=day(5), before=day(8)))
