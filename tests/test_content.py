@@ -159,6 +159,32 @@ lives = st.lists(
 )
 
 
+@given(lives, st.integers(0, 12), st.integers(0, 12), st.sampled_from([2, 3]))
+def test_topic_weeks_are_their_definition(con, rows, born, last, weeks):
+    shift = 8  # so that two weeks do not hold everything
+    events = [
+        {"event_id": str(i), "user_id": "u", "event": e, "ts": at(2 * d), "content_id": c}
+        for i, (e, c, _, _, d) in enumerate(rows)
+    ]
+    items = {"a": ("news", born, "price"), "b": ("sport", born + shift, None)}
+    known = bound("content", [item(i, n, category=c, topic=t) for i, (c, n, t) in items.items()])
+    until = dt.date(2026, 1, 1) + dt.timedelta(last + shift)
+    found = con.to_pandas(content_time.topic_weeks(bound("events", events), known, until=until, weeks=weeks))
+    want: dict[tuple, list[int]] = {}
+    for i, (kind, n, topic) in items.items():
+        if 0 <= last + shift - n < 7 * weeks:
+            want.setdefault((kind, topic or "(none)", (last + shift - n) // 7), [0] * 5)[0] += 1
+        for e, c, _, _, d in rows:
+            if c == i and e in ("impression", "read", "complete") and 0 <= (ago := last + shift - 2 * d) < 7 * weeks:
+                own = want.setdefault((kind, topic or "(none)", ago // 7), [0] * 5)
+                own[["published", "impression", "read", "complete"].index(e)] += 1
+                own[4] += e == "read" and (dt.date(2026, 1, 1) + dt.timedelta(2 * d)).weekday() >= 5
+    columns = ["published", "impressions", "opens", "completes", "weekend"]
+    got = {tuple(r[:3]): list(r[3:]) for r in found[["category", "topic", "week", *columns]].itertuples(index=False)}
+    got = {k: v for k, v in got.items() if k[0] != "(none)"}  # the item "x", which nobody knows
+    assert got == want
+
+
 @given(lives)
 def test_content_items_is_its_definition(con, rows):
     weights = {"algorithm": 1.5, "(none)": 0.5}

@@ -11,7 +11,9 @@ from conftest import at, bound
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opslib.metrics.habits import early
 from opslib.metrics.spend import channel_cost, channel_days, channel_users
+from opslib.metrics.staying import survivors
 from opslib.metrics.value import channel_value, cohort_value, customers
 
 D0 = dt.date(2026, 1, 1)
@@ -156,6 +158,48 @@ def test_channel_users_are_their_definition(con, people, seen, bought, period, g
         for i, x in enumerate([1, paid, early and n + within <= 60, n + within <= 60, *dn]):
             sums[i] += int(x)
     assert got == {k: tuple(v) for k, v in want.items()}
+
+
+@given(arrivals, visits, periods, GRAINS, st.sampled_from([1, 7]), st.sampled_from([1, 10]))
+def test_survivors_are_their_definition(con, people, seen, period, grain, step, pause):
+    daily = bound("daily", [{"user_id": u, "day": day(n), "event": e, "n": 1} for u, n, e in sorted(set(seen))])
+    how = {"grain": grain, "period": asked(period), "step_days": step, "pause_days": pause, "ages": 4, "until": day(50)}
+    got = rows_of(con, survivors(users_table(people), daily, **how))
+    groups: dict[tuple, list[str]] = {}
+    for u, (n, channel) in cohort(people, period).items():
+        groups.setdefault((start_of(n, grain), channel), []).append(u)
+    want = []
+    for key, members in sorted(groups.items()):
+        newest = max(people[u][0] for u in members)
+        for age in range(5):
+            if age == 0 or newest + age * step + pause - 1 <= 50:
+                lives = [max([m for v, m, _ in seen if v == u and m <= 50], default=-1) - people[u][0] for u in members]
+                want.append((*key, age, len(members), sum(age == 0 or life >= age * step for life in lives)))
+    assert got == want
+
+
+@given(arrivals, visits, st.sampled_from([(1, 1, 5, 90), (3, 5, 10, 20)]))
+def test_early_steps_are_their_definition(con, people, seen, rule):
+    days, stay_from, stay_to, cohort_days = rule
+    daily = bound("daily", [{"user_id": u, "day": day(n), "event": e, "n": 1} for u, n, e in sorted(set(seen))])
+    how = {"days": days, "stay_from": stay_from, "stay_to": stay_to, "cohort_days": cohort_days, "until": day(45)}
+    got = {r[:2]: r[2:] for r in rows_of(con, early(users_table(people), daily, **how))}
+    alike: dict[int, list[tuple[set[str], bool]]] = {}
+    for u, (n, _) in people.items():
+        if not stay_to <= 45 - n < stay_to + cohort_days:
+            continue
+        own = [(m - n, e) for v, m, e in seen if v == u]
+        first = [(m, e) for m, e in own if 0 <= m < days]
+        if first:
+            stayed = any(stay_from <= m <= stay_to for m, _ in own)
+            alike.setdefault(len({m for m, _ in first}), []).append(({e for _, e in first}, stayed))
+    want = {}
+    for active, members in alike.items():
+        for name in {e for events, _ in members for e in events}:
+            did = [stayed for events, stayed in members if name in events]
+            others = [stayed for events, stayed in members if name not in events]
+            want[name, active] = (len(did), sum(did), len(others), sum(others))
+    assert got == want
 
 
 def test_money_and_sign_ups_are_those_of_the_period_and_what_was_not_reported_is_blank(con):
