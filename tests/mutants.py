@@ -20,6 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -185,6 +186,14 @@ def _parsed(code: str) -> str | None:
     return None if any(getattr(node, "posonlyargs", ()) for node in ast.walk(tree)) else ast.dump(tree)
 
 
+# To find out what is reached, five examples of a property do.
+FEW = (
+    "import sys, pytest; from hypothesis import HealthCheck, settings;"
+    "settings.register_profile('few', deadline=None, derandomize=True, max_examples=5, suppress_health_check=list(HealthCheck));"
+    "sys.exit(pytest.main(['-p', 'no:cacheprovider', '-m', 'not slow and not browser', '--hypothesis-profile=few', *sys.argv[1:]]))"
+)
+
+
 class Reach:
     """Which tests reach which line, and how long each takes."""
 
@@ -208,7 +217,10 @@ class Reach:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         options = ["--cov=opslib.metrics", "--cov-context=test", "--cov-report=", "--durations=0", "--durations-min=0", "-vv"]  # fmt: skip
         spread = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
-        done = _pytest([*options, *spread, *map(str, self.files)], None, COVERAGE_FILE=str(self.data))
+        done = subprocess.run(
+            [sys.executable, "-c", FEW, *options, *spread, *map(str, self.files)],
+            cwd=ROOT, env=_environment() | {"COVERAGE_FILE": str(self.data)}, capture_output=True, text=True,
+        )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"The tests fail without any mutant; mend them first.\n{done.stdout[-3000:]}")
         seconds: Counter[str] = Counter()
@@ -258,47 +270,43 @@ def _statement(tree: ast.Module, line: int) -> tuple[int, int]:
     return best if any(isinstance(n, ast.FunctionDef) and n.lineno <= line <= (n.end_lineno or 0) for n in tree.body) else (1, 10**6)  # fmt: skip
 
 
-START = (
-    "import sys, pytest; from hypothesis import HealthCheck, settings; import opslib.metrics as metrics;"
-    "settings.register_profile('few', deadline=None, derandomize=True, max_examples=int(sys.argv[1]),"
-    " suppress_health_check=list(HealthCheck)); metrics.__path__[:0] = [sys.argv[2]] if sys.argv[2] else [];"
-    "sys.exit(pytest.main(['-p', 'no:cacheprovider', '-m', 'not slow and not browser', '--hypothesis-profile=few', *sys.argv[3:]]))"
-)
-EXAMPLES = 5  # to find out what is reached; a mutant is asked the usual number
+class Asker:
+    """Asks the tests about mutants, one after the other, in a process that has the libraries loaded."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.mutated"],
+            cwd=ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def verdict(self, mutant: Mutant, tests: list[str], seconds: float) -> str:
+        """killed | survived | unreached."""
+        if not tests:
+            return "unreached"
+        with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+            (Path(folder) / mutant.file.name).write_text(mutant.code, encoding="utf-8")
+            assert self.process.stdin and self.process.stdout
+            job = {"folder": folder, "module": mutant.file.stem, "tests": tests, "seconds": seconds}
+            print(json.dumps(job), file=self.process.stdin, flush=True)
+            code = int(self.process.stdout.readline())
+        if code > 1:
+            raise SystemExit(f"pytest could not run the tests of {mutant.file.name} (exit code {code}): {tests}")
+        return "survived" if code == 0 else "killed"
 
 
-def _pytest(arguments: list[str], folder: Path | None, timeout: float | None = None, **environment: str):
-    where = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    examples = "25" if folder else str(EXAMPLES)
-    command = [sys.executable, "-c", START, examples, str(folder or ""), *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": where} | environment, capture_output=True, text=True, timeout=timeout
-    )  # fmt: skip
-
-
-def verdict(mutant: Mutant, tests: list[str], budget: float) -> str:
-    """killed | survived | unreached, and how."""
-    if not tests:
-        return "unreached"
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        (Path(folder) / mutant.file.name).write_text(mutant.code, encoding="utf-8")
-        try:
-            done = _pytest(["-x", "-q", "--no-header", "--tb=no", *tests], Path(folder), timeout=120 + 6 * budget)
-        except subprocess.TimeoutExpired:
-            return "killed"
-    if done.returncode in (0, 1, 2):
-        return ("survived", "killed", "killed")[done.returncode]  # 2: the module could not even be imported
-    raise SystemExit(
-        f"pytest could not run the tests of {mutant.file.name}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
-    )
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def report(mutants: list[Mutant], reach: Reach, workers: int, budget: float) -> None:
     """Each survivor as it is found, and the table of files."""
     count: dict[str, Counter[str]] = defaultdict(Counter)
-    with ThreadPoolExecutor(workers) as pool:
-        tests = {m: reach.tests(m, budget) for m in mutants}
-        waiting = {pool.submit(verdict, m, tests[m], budget): m for m in mutants}
+    tests, own = {m: reach.tests(m, budget) for m in mutants}, threading.local()
+    most = {
+        m: 30 + 5 * sum(reach.seconds[t] for t in tests[m]) for m in mutants
+    }  # beyond that it hangs, which is noticed
+    with ThreadPoolExecutor(workers, initializer=lambda: setattr(own, "asker", Asker())) as pool:
+        waiting = {pool.submit(lambda m: own.asker.verdict(m, tests[m], most[m]), m): m for m in mutants}
         for done in as_completed(waiting):
             mutant, result = waiting[done], done.result()
             if result != "killed" and mutant.explained:

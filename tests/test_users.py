@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 
 import ibis
 import numpy as np
@@ -101,6 +102,10 @@ def test_who_is_seen_again_within_the_horizon_has_not_left(con):
     then = frame[frame.ago == 35].set_index("user_id").left.to_dict()
     assert then == {"stays": 0, "leaves": 1, "late": 1, "today": 1}
     assert set(frame.ago) == {35}, "nobody was active in the week before day 67, and seven days ago is not over"
+
+
+def test_the_days_looked_back_at_are_those_the_model_learns_from():
+    assert list(inspect.signature(segments.slipping).parameters["ago"].default) == slipping.days_ago(28)
 
 
 def test_states_are_counted_by_the_channel_of_registered_users(con):
