@@ -305,7 +305,8 @@ def report(mutants: list[Mutant], reach: Reach, workers: int, budget: float) -> 
     most = {
         m: 30 + 5 * sum(reach.seconds[t] for t in tests[m]) for m in mutants
     }  # beyond that it hangs, which is noticed
-    with ThreadPoolExecutor(workers, initializer=lambda: setattr(own, "asker", Asker())) as pool:
+    pool = ThreadPoolExecutor(workers, initializer=lambda: setattr(own, "asker", Asker()))
+    try:
         waiting = {pool.submit(lambda m: own.asker.verdict(m, tests[m], most[m]), m): m for m in mutants}
         for done in as_completed(waiting):
             mutant, result = waiting[done], done.result()
@@ -313,11 +314,18 @@ def report(mutants: list[Mutant], reach: Reach, workers: int, budget: float) -> 
                 result = "explained"
             count[mutant.file.name][result] += 1
             if result in ("survived", "unreached"):
-                print(f"\n{result}: {mutant.file.relative_to(ROOT)}:{mutant.line} ({len(tests[mutant])} tests)\n{mutant.diff}", flush=True)  # fmt: skip
+                print(f"\n{result}: {mutant.file.relative_to(ROOT)}:{mutant.line} ({len(tests[mutant])} tests)")
+                print(mutant.diff, flush=True)
+    finally:  # an interrupted run tells what it knows
+        pool.shutdown(wait=False, cancel_futures=True)
+        _table(count)
+
+
+def _table(count: dict[str, Counter[str]]) -> None:
     kinds = ("killed", "survived", "unreached", "explained")
     print(f"\n{'file':28}" + "".join(f"{kind:>11}" for kind in kinds))
     for name, row in [*sorted(count.items()), ("all", sum(count.values(), Counter()))]:
-        print(f"{name:28}" + "".join(f"{row[kind]:11}" for kind in kinds))
+        print(f"{name:28}" + "".join(f"{row[kind]:11}" for kind in kinds), flush=True)
 
 
 def main() -> None:

@@ -262,20 +262,19 @@ def test_an_age_counts_only_for_items_that_have_lived_it(con):
 
 
 def test_the_ages_of_the_most_opened_items_weigh_each_day_against_the_mean_day(con):
-    new = [item("big", 0), item("small", 1), item("least", 1), item("late", 5)]
-    opens = [
-        ("big", 0, 3),
-        ("big", 3, 4),
-        ("big", 4, 9),
-        ("small", 1, 2),
-        ("least", 1, 1),
-        ("least", 4, 9),
-        ("late", 6, 8),
-    ]
+    new = [item("big", 0), item("small", 1), item("least", 1), item("edge", 3), item("young", 4)]
+    opens = [("big", 0, 3), ("big", 3, 4), ("big", 4, 9), ("small", 1, 2), ("least", 1, 1), ("least", 4, 9)]
+    opens += [("edge", 6, 8), ("young", 6, 20)]
     events = [e for i, day, n in opens for e in happened("read", i, n, day=day)]
-    got = con.to_pandas(content_time.item_ages(bound("events", events), bound("content", new), days=3, most=2))
-    mean = 36 / 5  # opens of a day with any: 3, 3, 4, 18, 8
-    want = [("big", 0, mean), ("big", 3, mean), ("least", 0, mean / 3), ("least", 3, 9 * mean / 18)]
+    got = con.to_pandas(content_time.item_ages(bound("events", events), bound("content", new), days=3, most=3))
+    mean = 56 / 5  # opens of a day with any: 3, 3, 4, 18, 28
+    want = [
+        ("big", 0, mean),
+        ("big", 3, mean),
+        ("edge", 3, 8 * mean / 28),
+        ("least", 0, mean / 3),
+        ("least", 3, mean / 2),
+    ]
     assert [tuple(r) for r in got[["content_id", "age", "views"]].itertuples(index=False)] == [
         (i, age, pytest.approx(views)) for i, age, views in want
     ]

@@ -14,7 +14,6 @@ from opslib.metrics.content import content_cells
 from opslib.metrics.content_readers import readings
 from opslib.metrics.content_time import content_ages, content_hours, topic_weeks
 from opslib.metrics.definitions import retention_definitions
-from opslib.metrics.experiment import outcome_sums, ratio_sums
 from opslib.metrics.funnel_breakdown import funnel_breakdown
 from opslib.metrics.funnel_time import bin_edges, time_histogram
 from opslib.metrics.habits import early, usage_gaps
@@ -30,7 +29,6 @@ from opslib.metrics.staying import survivors
 from opslib.metrics.value import cohort_value
 
 CAMPAIGN = {"campaign_id": "c", "start": "2026-01-01", "end": "2026-01-02"}
-TRIAL = {"metrics": [{"name": "m", "event": "pay"}]}
 LIMITS = [
     (active_users, "windows", 1, 366, {}),
     (dau_mau, "window_days", 1, 366, {}),
