@@ -164,11 +164,13 @@ def _annotations(tree: ast.Module) -> Iterator[tuple[int, int]]:
 
 
 def draw(files: list[Path], number: int, seed: int) -> list[Mutant]:
-    """So many places of all files, one change at each."""
+    """So many places of all files, one change at each; more of them begin with the same."""
     pick = random.Random(seed)
     found = {(file, start): there for file in files for start, there in sorted(places(file).items())}
     made = []
-    for file, start in pick.sample(list(found), min(number, len(found))):
+    for file, start in pick.sample(list(found), len(found)):
+        if len(made) == number:
+            break
         operator, occurrence = pick.choice(found[file, start])
         was = file.read_text(encoding="utf-8")
         code = mutate_code(was, operator, occurrence)
