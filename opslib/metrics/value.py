@@ -158,7 +158,7 @@ def customers(
             latest=_.paid_day.max(where=_.seen),
             days=_.count(where=_.seen),
             value=_.net.sum(where=_.seen),
-            repeats=_.net.sum(where=_.seen & (_.paid_day > _.first)),  # null without any
+            repeats=_.net.sum(where=_.seen & (_.paid_day > _.first)),
             later=_.count(where=~_.seen),
         )
     )
@@ -169,7 +169,7 @@ def customers(
         x=_.days - 1,
         t_x=_.latest.delta(_.first, unit="day") / 7.0,
         age=lived(_.first, day) / 7.0,
-        m=_.repeats / (_.days - 1),
+        m=_.repeats / (_.days - 1).nullif(0),
         later=_.later,
     )
 
