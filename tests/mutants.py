@@ -95,8 +95,8 @@ class DropCall(Operator):
         return found
 
     def mutation_positions(self, node):
-        for parent, i in self._droppable(node):
-            yield parent.children[i].start_pos, parent.children[i].end_pos
+        # A list, made before anything is dropped from the node.
+        return [(parent.children[i].start_pos, parent.children[i].end_pos) for parent, i in self._droppable(node)]
 
     def mutate(self, node, index):
         parent, i = self._droppable(node)[index]
