@@ -5,9 +5,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 USERS  ?= 20000
 EVENTS ?= 5000000
+NUMBER ?= 100
+SEED   ?= 1
+ONLY   ?= *
+# A package mirror named in pip's own configuration is handed on to uv.
+MIRROR  = index=$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}; \
+	  [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-real test lab bench lint format new shots lock clean
+.PHONY: help setup report report-real test lab bench mutants lint format new shots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,14 +21,13 @@ help: ## list the commands
 setup: $(STAMP) ## install everything into .venv (the other commands do it by themselves)
 
 # The lock carries hashes for every platform; uv installs it in a tenth of pip's time and compiles the bytecode, without which
-# every report costs twice as much. A package mirror named in pip's own configuration is handed on to uv.
+# every report costs twice as much.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.13 …"; exit 2; }
 	@echo "Setting up $(VENV) (once, about a minute) …"
 	@$(PYTHON) -m venv $(VENV) || { echo "python has no venv module: install your system's python3-venv package"; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@index=$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}; \
-	  [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; export VIRTUAL_ENV=$(VENV); \
+	@$(MIRROR); export VIRTUAL_ENV=$(VENV); \
 	  $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r requirements.lock && \
 	  $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
@@ -49,6 +54,11 @@ bench: $(STAMP) ## speed as ratios to a hand-written reference in the same run (
 	@$(BIN)/python -c 'import chdb' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check "chdb>=3" || echo "chdb could not be installed: the row against ClickHouse is left out"
 	@$(BIN)/python -m tests.bench --events $(EVENTS)
 
+# cosmic-ray and coverage come for this run only, laid over .venv and not locked; .venv stays as it was.
+mutants: $(STAMP) ## do the tests notice small faults planted in the metrics? (NUMBER=200 SEED=2 ONLY=funnel*,paths)
+	@$(MIRROR); VIRTUAL_ENV=$(VENV) $(BIN)/uv run --quiet --no-project --python $(BIN)/python \
+	  --with "cosmic-ray>=8.7,<9" --with "pytest-cov>=6" python -m tests.mutants --number $(NUMBER) --seed $(SEED) --only "$(ONLY)"
+
 lint: $(STAMP) ## formatting, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
@@ -67,4 +77,4 @@ lock: $(STAMP) ## renew requirements.lock after a change in pyproject.toml
 	@$(BIN)/python -m tests.environment
 
 clean: ## remove outputs and loaded data (keeps .venv and data/samples)
-	@rm -rf outputs/* data/sample data/sample-raw data/completejourney .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf outputs/* outputs/.mutants data/sample data/sample-raw data/completejourney .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -84,6 +84,15 @@ def test_an_impression_without_a_position_has_a_place_of_its_own(con):
     assert dict(zip(cells["position"], cells["impressions"], strict=True)) == {0: 3, -1: 2}
 
 
+def test_the_bands_of_age_begin_where_the_columns_say(con):
+    days = [0, 1, 2, 3, 6, 7, 13, 14, 29, 30, 59, 60, 90]
+    events = [e for n in days for e in happened("impression", "a", 1, day=n)] + happened("impression", "x", 1, day=40)
+    cells = con.to_pandas(content.content_cells(bound("events", events), bound("content", [item("a")])))
+    known = cells[cells["content_id"] == "a"]
+    assert dict(zip(known["age"], known["impressions"], strict=True)) == {0: 1, 1: 2, 3: 2, 7: 2, 14: 2, 30: 2, 60: 2}
+    assert cells.loc[cells["content_id"] == "x", "age"].tolist() == [0]  # nobody knows how old it is
+
+
 def test_one_placement_only_cannot_be_compared_and_needs_no_correction(con):
     events = [
         e for i in "ab" for e in happened("impression", i, 50) + happened("read", i, 9) + happened("complete", i, 5)
@@ -136,6 +145,16 @@ def test_the_chain_counts_what_is_published_in_the_period_and_what_happens_whate
     assert cells.loc["news"].tolist() == [1, 1, 4, 2] and cells.loc["sport"].tolist() == [1, 0, 0, 0]
 
 
+def test_the_chain_of_placements_has_what_each_showed_and_publishes_nothing(con):
+    events = happened("impression", "a", 3) + happened("impression", "b", 2) + happened("like", "a", 1)
+    events += happened("impression", "a", 4, placement="banner") + happened("read", "a", 2, placement="")
+    known = bound("content", [item("a"), item("b")])
+    got = con.to_pandas(content.content_chain(bound("events", events), known, by="placement"))
+    cells = [tuple(r) for r in got[["placement", "items", "impressions", "opens", "likes"]].itertuples(index=False)]
+    assert cells == [("(none)", 0, 0, 2, 0), ("algorithm", 2, 5, 0, 1), ("banner", 1, 4, 0, 0)]
+    assert got["published"].isna().all()
+
+
 lives = st.lists(
     st.tuples(
         st.sampled_from(["impression", "read", "complete", "like", "pay"]),
@@ -147,6 +166,32 @@ lives = st.lists(
     min_size=1,
     max_size=30,
 )
+
+
+@given(lives, st.integers(0, 12), st.integers(0, 12), st.sampled_from([2, 3]))
+def test_topic_weeks_are_their_definition(con, rows, born, last, weeks):
+    shift = 8  # so that two weeks do not hold everything
+    events = [
+        {"event_id": str(i), "user_id": "u", "event": e, "ts": at(2 * d), "content_id": c}
+        for i, (e, c, _, _, d) in enumerate(rows)
+    ]
+    items = {"a": ("news", born, "price"), "b": ("sport", born + shift, None)}
+    known = bound("content", [item(i, n, category=c, topic=t) for i, (c, n, t) in items.items()])
+    until = dt.date(2026, 1, 1) + dt.timedelta(last + shift)
+    found = con.to_pandas(content_time.topic_weeks(bound("events", events), known, until=until, weeks=weeks))
+    want: dict[tuple, list[int]] = {}
+    for i, (kind, n, topic) in items.items():
+        if 0 <= last + shift - n < 7 * weeks:
+            want.setdefault((kind, topic or "(none)", (last + shift - n) // 7), [0] * 5)[0] += 1
+        for e, c, _, _, d in rows:
+            if c == i and e in ("impression", "read", "complete") and 0 <= (ago := last + shift - 2 * d) < 7 * weeks:
+                own = want.setdefault((kind, topic or "(none)", ago // 7), [0] * 5)
+                own[["published", "impression", "read", "complete"].index(e)] += 1
+                own[4] += e == "read" and (dt.date(2026, 1, 1) + dt.timedelta(2 * d)).weekday() >= 5
+    columns = ["published", "impressions", "opens", "completes", "weekend"]
+    got = {tuple(r[:3]): list(r[3:]) for r in found[["category", "topic", "week", *columns]].itertuples(index=False)}
+    got = {k: v for k, v in got.items() if k[0] != "(none)"}  # the item "x", which nobody knows
+    assert got == want
 
 
 @given(lives)
@@ -182,6 +227,24 @@ def test_a_favourite_is_what_was_opened_before_the_period(con):
     assert got[["segment", "category", "impressions", "opens"]].values.tolist() == [["news", "sport", 9, 9]]
 
 
+def test_segments_of_a_column_of_users_count_their_readers_and_the_squares_of_their_events(con):
+    known, users = bound("content", [item("n")]), [{"user_id": u, "channel": c} for u, c in zip("uvwx", ["ads", "ads", "", "seo"], strict=True)]  # fmt: skip
+    events = happened("impression", "n", 3) + happened("read", "n", 2) + happened("complete", "n", 1)
+    events += happened("impression", "n", 2, user="v") + happened("impression", "n", 1, user="w")
+    events += happened("read", "n", 4, user="x") + happened(
+        "impression", "n", 7, day=25
+    )  # never shown; after the period
+    how = {"by": "channel", "period": ("2026-01-05", "2026-01-20")}
+    got = con.to_pandas(
+        content_readers.segment_reading(bound("events", events), known, bound("users", users), **how)
+    ).set_index("segment")
+    columns = ["category", "users", "impressions", "opens", "completes", "finishers", "nn", "nx", "xx"]
+    assert got[columns].T.to_dict("list") == {
+        "(none)": ["news", 1, 1, 0, 0, 0, 1, 0, 0], "ads": ["news", 2, 5, 2, 1, 1, 9 + 4, 3, 1]}  # fmt: skip
+    with pytest.raises(ValueError, match="by must be 'favourite' or a column of users, got 'city'"):
+        content_readers.segment_reading(bound("events", []), known, bound("users", []), by="city")
+
+
 def test_readers_are_split_by_the_day_and_items_by_their_openers(con):
     known = bound("content", [item("n"), item("s")])
     events = happened("read", "n", day=1) + happened("read", "n", day=6) + happened("read", "s", day=6, user="v")
@@ -196,6 +259,43 @@ def test_an_age_counts_only_for_items_that_have_lived_it(con):
     events = happened("read", "old", 2, day=0) + happened("read", "young", 5, day=6) + happened("read", "old", 1, day=8)
     got = con.to_pandas(content_time.content_ages(bound("events", events), known, days=4))
     assert got[["age", "items", "opens"]].values.tolist() == [[0, 1, 2], [1, 1, 0], [2, 1, 0], [3, 1, 0], [4, 1, 0]]
+
+
+def test_the_ages_of_the_most_opened_items_weigh_each_day_against_the_mean_day(con):
+    new = [item("big", 0), item("small", 1), item("least", 1), item("edge", 3), item("young", 4)]
+    opens = [("big", 0, 3), ("big", 3, 4), ("big", 4, 9), ("small", 1, 2), ("least", 1, 1), ("least", 4, 9)]
+    opens += [("edge", 6, 8), ("young", 6, 20)]
+    events = [e for i, day, n in opens for e in happened("read", i, n, day=day)]
+    got = con.to_pandas(content_time.item_ages(bound("events", events), bound("content", new), days=3, most=3))
+    mean = 56 / 5  # opens of a day with any: 3, 3, 4, 18, 28
+    want = [
+        ("big", 0, mean),
+        ("big", 3, mean),
+        ("edge", 3, 8 * mean / 28),
+        ("least", 0, mean / 3),
+        ("least", 3, mean / 2),
+    ]
+    assert [tuple(r) for r in got[["content_id", "age", "views"]].itertuples(index=False)] == [
+        (i, age, pytest.approx(views)) for i, age, views in want
+    ]
+
+
+def test_an_hour_is_measured_by_its_categories_over_items_seen_for_all_their_days(con):
+    new = [item("a", 1), item("b", 1), item("c", 1, published_at=at(1, 13)), item("d", 1, category="sport")]
+    new += [item("early", 0), item("young", 4), item("e", 2, category="sport")]
+    opens = {"a": 4, "b": 0, "c": 2, "d": 3, "early": 9, "young": 9, "e": 1}
+    events = [e for i, n in opens.items() for e in happened("read", i, n, day=4 if i == "young" else 2)]
+    events += (
+        happened("read", "a", 50, day=3) + happened("read", "a", 50, day=0) + happened("impression", "c", 5, day=1)
+    )
+    how = {"days": 2, "period": ("2026-01-02", "2026-01-31")}
+    got = con.to_pandas(content_time.content_hours(bound("events", events), bound("content", new), **how))
+    hours = {(h.day, h.hour): (n, m, v) for h, n, m, v in got.itertuples(index=False)}
+    # News means 2 opens an item, sport 2: at noon a, b and d, an hour later c, the next noon e.
+    noon = [4 / 2, 0 / 2, 3 / 2]
+    assert hours[2, 12] == (3, pytest.approx(np.mean(noon)), pytest.approx(np.var(noon, ddof=1)))
+    assert hours[2, 13][:2] == (1, 1.0) and hours[3, 12][:2] == (1, 0.5) and len(hours) == 3
+    assert np.isnan(hours[2, 13][2])
 
 
 def test_hours_of_publishing_are_local_ones():
@@ -323,6 +423,13 @@ def test_posts_without_reach_are_compared_and_on_no_list(con):
     got = con.to_pandas(content.content_numbers(posts(*rows)))
     table = content_lists.judged(content_lists.clean(content_lists.posts(got)))
     assert (table["decision"] == KEEP).all() and table.loc[table["index"].idxmax(), "content_id"] == "p20"
+
+
+def test_posts_are_those_of_the_period_with_numbers_where_text_is_a_number(con):
+    rows = [{"reach": "50", "likes": "3.5"}, {"reach": "none", "likes": "-1"}, {"reach": "8", "likes": ""}]
+    got = con.to_pandas(content.content_numbers(posts(*rows), period=("2026-01-02", "2026-01-03")))
+    assert got["content_id"].tolist() == ["p1", "p2"] and got["likes"].isna().all() and got["opens"].isna().all()
+    assert got["impressions"].fillna(-1).tolist() == [-1, 8]
 
 
 REAL = os.environ.get("OPSLIB_REAL_DATA", "")

@@ -80,6 +80,30 @@ def test_values_beyond_the_limit_are_one(con):
     assert {r[1] for r in got} == {"big", "Other"} and sum(r[3] for r in got) == 40
 
 
+def test_a_dimension_of_users_is_joined_to_everyone_and_blank_where_it_is_not_known(con):
+    rows = [event(who, "app_open", 0) for who in ("ann", "bob", "cem")] + [event("ann", "read", 1)]
+    users = bound("users", [{"user_id": "ann", "channel": "seo"}, {"user_id": "bob", "channel": ""}])
+    got = con.to_pandas(newcomers(*tables(rows), users, steps=WAY, dimensions=["platform", "users.channel"]))
+    assert {tuple(r) for r in got.itertuples(index=False)} == {
+        ("current", "ios", "seo", 1, 1, 1), ("current", "ios", "(none)", 1, 2, 0)}  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", [newcomers, newcomer_days])
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"dimensions": "channel"}, "dimensions must be columns"),
+        ({"dimensions": []}, "dimensions must be columns"),
+        ({"dimensions": ["users.channel"]}, "needs the table users"),
+        ({"day_n": 0}, "day_n must be a whole number from 1 to 366"),
+        ({"limit": 0}, "limit must be a whole number from 1 to 1000"),
+    ],
+)
+def test_a_wrong_call_names_the_argument(metric, how, told):
+    with pytest.raises(ValueError, match=told):
+        metric(*tables([event("ann", "app_open", 0)]), **how)
+
+
 @settings(max_examples=12)
 @given(
     st.lists(

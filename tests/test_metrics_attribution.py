@@ -151,6 +151,19 @@ def test_the_period_limits_conversions_and_not_the_touches_before_it():
     assert got == {"ads": (1, 1)}
 
 
+def test_a_journey_without_a_conversion_is_of_the_period_that_its_last_touch_is_in():
+    contacts = [("a", "ads", 0), ("a", "seo", 30), ("b", "ads", 12), ("c", "ads", 60), ("c", "seo", 80)]
+    frame = journeys(*tables(contacts, [], 24 * 12), lookback_days=1, period=("2026-01-02", "2026-01-03")).to_pandas()
+    assert dict(zip(frame.path, frame.nulls, strict=True)) == {"seo": 1}
+
+
+def test_the_channel_with_most_credit_comes_first_and_equals_by_name():
+    data = tables(
+        [("a", "seo", 0), ("b", "ads", 0), ("c", "mail", 0), ("d", "mail", 0)], [(u, 1, None) for u in "abcd"]
+    )
+    assert credit(*data).to_pandas()["channel"].tolist() == ["mail", "ads", "seo"]
+
+
 def test_tracked_events_become_touches_where_their_channel_is_known():
     rows = [
         {"event_id": "1", "user_id": "a", "event": "visit", "ts": at(0), "props": '{"source": "ads"}'},

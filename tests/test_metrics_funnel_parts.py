@@ -108,6 +108,30 @@ def test_how_often_a_step_happened_needs_no_order(drawn):
     assert found[["rows", "users"]].to_numpy().tolist() == expected
 
 
+def test_how_often_a_step_happened_is_asked_of_the_period_and_the_filter():
+    rows = plain([("u", "A", 0, "p"), ("u", "A", 6, "p"), ("v", "A", 7, "q"), ("v", "C", 12, "p"), ("u", "C", 7, "p")])
+    how = {"period": ("2026-01-02", "2026-01-02"), "where": {"content_id": "p"}}  # six steps of time are a day
+    found = funnel_steps(table(rows), steps=["A", "C"], **how).to_pandas()
+    assert found[["rows", "users"]].to_numpy().tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(("users", "bins", "width"), [(27, 3, 35), (28, 4, 27), (8, 2, 14)])
+def test_a_histogram_has_as_many_bins_as_the_cube_root_of_its_times(users, bins, width):
+    rows = [
+        {"user": f"u{i}", "event": e, "ts": START + dt.timedelta(seconds=s), "id": f"{i}{e}"}
+        for i in range(users)
+        for e, s in (("A", 0), ("B", 4 * i + 1))
+    ]
+    found = time_histogram(table(rows), steps=["A", "B"]).to_pandas()
+    assert found["low_s"].tolist() == [1 + width * k for k in range(bins + 1)] and found["users"].sum() == users
+
+
+def test_ten_years_are_the_longest_window():
+    assert funnel(table([]), steps=STEPS, window_days=3660).to_pandas()["users"].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="at most 3660 days"):
+        funnel(table([]), steps=STEPS, window_days=dt.timedelta(days=3660, seconds=1))
+
+
 @pytest.mark.parametrize(
     ("metric", "how", "told"),
     [

@@ -199,6 +199,37 @@ def test_conversion_after_is_its_definition(rows, ends, which, within_events, mi
     assert tuple(found[["with_start", "converted", "with_end", "units"]].iloc[0]) == expected
 
 
+def test_a_conversion_is_asked_of_the_events_of_its_period_and_filter_only():
+    rows = [("A", 0, "ios"), ("A", 1, "ios"), ("B", 2, "web"), ("B", 3, "ios")]
+    events = bound(
+        "events",
+        [
+            {"event_id": str(i), "user_id": "u", "event": e, "ts": at(n), "platform": p}
+            for i, (e, n, p) in enumerate(rows)
+        ],
+    )
+
+    def asked(first: int, last: int, **how) -> list[int]:
+        period = tuple((dt.date(2026, 1, 1) + dt.timedelta(n)).isoformat() for n in (first, last))
+        found = path_conversion(events, start="A", end="B", within_events=1, period=period, **how).to_pandas()
+        return found.iloc[0].tolist()
+
+    assert asked(0, 0) == [1, 0, 0, 1] and asked(2, 3) == [0, 0, 1, 1] and asked(4, 9) == [0, 0, 0, 0]
+    assert asked(1, 2) == [1, 1, 1, 1] and asked(1, 2, where={"platform": "ios"}) == [1, 0, 0, 1]
+
+
+def test_a_slash_at_the_end_is_cut_and_one_alone_stays():
+    events = bound(
+        "events",
+        [
+            {"event_id": str(i), "user_id": "u", "event": e, "ts": at(0, 12, i)}
+            for i, e in enumerate(["/", "/a/", "/a", "b/"])
+        ],
+    )
+    found = path_nodes(events, strip_slash=True, collapse=None).to_pandas()
+    assert found.sort_values("position")["node"].tolist() == ["/", "/a", "/a", "b"]
+
+
 # Wrong calls
 
 
@@ -208,6 +239,7 @@ def test_conversion_after_is_its_definition(rows, ends, which, within_events, mi
         (sessionized, {"rule": "gaps"}, "did you mean 'gap'"),
         (sessionized, {"gap_minutes": 0}, "gap_minutes must be above 0"),
         (sessionized, {"gap_minutes": -5}, "gap_minutes must be above 0"),
+        (sessionized, {"gap_minutes": 0.51}, "gap_minutes must be above 0 and whole seconds"),
         (sessionized, {"rule": "bounds"}, "needs an end_event"),
         (sessionized, {"rule": "separator", "cut_at_midnight": True}, "cut_at_midnight goes with"),
         (sessions, {"period": ("2026-02-02", "2026-02-01")}, "period must end on or after its first day"),

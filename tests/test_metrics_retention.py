@@ -204,6 +204,19 @@ def test_twenty_four_hours_to_the_microsecond_are_the_next_day():
     assert row(retention(events, clock="calendar", periods=1, until=day(9))) == {0: 2, 1: 2}
 
 
+@pytest.mark.parametrize("micros", [0, 1, 500_000, 999_999])
+def test_just_before_the_second_window_ends_is_still_the_first_whatever_the_entry_s_fraction_of_a_second(micros):
+    entry = at(0, 23) + dt.timedelta(microseconds=micros)
+    moments = {"early": dt.timedelta(hours=48, microseconds=-1), "on": dt.timedelta(hours=48)}
+    rows = [
+        {"event_id": f"{user}{i}", "user_id": user, "event": "open", "ts": ts}
+        for user, wait in moments.items()
+        for i, ts in enumerate((entry, entry + wait))
+    ]
+    found = retention(bound("events", rows), mode="first_time", clock="rolling_24h", periods=2, until=day(9))
+    assert row(found) == {0: 2, 1: 1, 2: 1}
+
+
 def test_a_rolling_cell_waits_for_the_cohort_s_last_entrant():
     events = visits([("ann", 0), ("ann", 3)])
     assert row(retention(events, clock="rolling_24h", periods=5)) == {0: 1, 1: 0, 2: 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 
 import ibis
 import numpy as np
@@ -101,6 +102,49 @@ def test_who_is_seen_again_within_the_horizon_has_not_left(con):
     then = frame[frame.ago == 35].set_index("user_id").left.to_dict()
     assert then == {"stays": 0, "leaves": 1, "late": 1, "today": 1}
     assert set(frame.ago) == {35}, "nobody was active in the week before day 67, and seven days ago is not over"
+
+
+def test_every_past_day_is_judged_by_its_own_weeks(con):
+    daily = [did("a", 10), did("a", 30), did("b", 30), did("b", 40), did("c", 50)]
+    table = segments.slipping(
+        bound("users", [user(w) for w in "abc"]), bound("daily", daily),
+        bound("orders", [order("1", "b", 20, 7)]), until=day(50), ago=(20, 40), horizon_days=10, recent_days=1,
+    )  # fmt: skip
+    got = con.to_pandas(table)
+    columns = ["ago", "user_id", "left", "orders", "spent"]
+    assert sorted(tuple(r) for r in got[columns].itertuples(index=False)) == [
+        (20, "a", 1, 0, 0.0), (20, "b", 0, 1, 7.0), (40, "a", 1, 0, 0.0)]  # fmt: skip
+
+
+def test_gaps_lie_within_the_days_asked_for_and_each_user_weighs_one(con):
+    daily = [did("a", n) for n in (9, 10, 12, 20, 21)] + [did("b", n) for n in (10, 20)] + [did("c", 20)]
+    got = con.to_pandas(habits.usage_gaps(bound("daily", daily), until=day(20), days=11))
+    assert [tuple(r) for r in got.itertuples(index=False)] == [(2, 1, 0.5), (8, 1, 0.5), (10, 1, 1.0)]
+
+
+def test_the_days_looked_back_at_are_those_the_model_learns_from():
+    assert list(inspect.signature(segments.slipping).parameters["ago"].default) == slipping.days_ago(28)
+
+
+def test_states_are_counted_by_the_channel_of_registered_users(con):
+    users = [user("new"), user("on"), user("off"), user("gone", channel=""), user("never")]
+    daily = [did("new", 40), did("off", 20), did("gone", 1), did("stranger", 40)] + [
+        did("on", n) for n in (0, 38, 39, 40)
+    ]
+    how = {"as_of": day(40), "by": "channel"}
+    got = con.to_pandas(habits.group_states(bound("users", users), bound("daily", daily), **how))
+    assert [tuple(r) for r in got.itertuples(index=False)] == [
+        ("(none)", "churned", 1, 1),
+        ("ads", "active", 1, 3),
+        ("ads", "new", 1, 3),
+        ("ads", "silent", 1, 3),
+    ]
+
+
+def test_further_columns_of_users_are_their_attributes(con):
+    got = rows(con, segments.attributes(bound("users", [user("a") | {"age": "31"}, user("b") | {"city": "Wuhan"}])))
+    assert set(got["a"]) == {"user_id", "age", "city"}
+    assert got["a"]["age"] == "31" and pd.isna(got["b"]["age"]) and got["b"]["city"] == "Wuhan"
 
 
 def test_who_returned_and_who_was_contacted(con):

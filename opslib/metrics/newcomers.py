@@ -57,7 +57,7 @@ def newcomers(
     ValueError  if a period is none, `day_n` or `limit` is out of range, or there is no dimension.
     UsageError  if a column does not exist.
     """
-    people = _people(events, daily, users, list(dimensions), day_n, period, compare, until, "newcomers")
+    people = _people(events, daily, users, dimensions, day_n, period, compare, until, "newcomers")
     tried = funnel_tries(
         _around(events, people), steps=steps, entry="first", window_days=window_days, period=_span(period, compare)
     )
@@ -104,7 +104,7 @@ def newcomer_days(
     ValueError  as `newcomers`.
     UsageError  if the column does not exist.
     """
-    people = _people(events, daily, users, list(dimensions), day_n, period, None, until, "newcomer_days")
+    people = _people(events, daily, users, dimensions, day_n, period, None, until, "newcomer_days")
     whole(limit, 1, 1000, "limit", "newcomer_days")
     parts = []
     for i, dimension in enumerate(dimensions):
@@ -132,7 +132,7 @@ def _people(
     events: ir.Table,
     daily: ir.Table,
     users: ir.Table | None,
-    dimensions: list[str],
+    dimensions: Dimensions,
     day_n: int,
     period: Period | None,
     compare: Period | None,
@@ -165,7 +165,7 @@ def _period(day: ir.DateValue, period: Period | None, compare: Period | None, me
     return ibis.cases(*cases, else_=ibis.null("string"))
 
 
-def _described(events: ir.Table, users: ir.Table | None, people: ir.Table, dimensions: list[str]) -> ir.Table:
+def _described(events: ir.Table, users: ir.Table | None, people: ir.Table, dimensions: Dimensions) -> ir.Table:
     """The people with the values of their first event; of events at one instant the smaller `event_id` comes first."""
     own = {f"d{i}": d for i, d in enumerate(dimensions) if not d.startswith("users.")}
     needed = people.select(_user="user_id", _day="day")

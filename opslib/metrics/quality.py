@@ -90,6 +90,6 @@ def repeats(events: ir.Table) -> ir.Table:
     sums = same.group_by("event").agg(
         rows=_.n.sum().cast("int64"),
         extra=(_.n - 1).sum().cast("int64"),
-        on_minute=ibis.ifelse(_.ts.second() == 0, _.n, 0).sum().cast("int64"),
+        on_minute=ibis.ifelse(_.ts == _.ts.truncate("m"), _.n, 0).sum().cast("int64"),
     )
     return sums.filter(_.extra > 0).order_by(_.extra.desc(), _.event)

@@ -158,7 +158,7 @@ def customers(
             latest=_.paid_day.max(where=_.seen),
             days=_.count(where=_.seen),
             value=_.net.sum(where=_.seen),
-            repeats=_.net.sum(where=_.seen & (_.paid_day > _.first)).fill_null(0.0),
+            repeats=_.net.sum(where=_.seen & (_.paid_day > _.first)),
             later=_.count(where=~_.seen),
         )
     )
