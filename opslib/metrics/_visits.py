@@ -13,21 +13,24 @@ from opslib.metrics._periods import Day, as_day, index
 FAR = 1_000_000  # periods; later than any next visit
 
 
-def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, keyed: bool = True) -> ir.Table:
-    """The rows that count, up to `until`, with the warehouse's integer users unless they will be shown.
+def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, shown: bool = False) -> ir.Table:
+    """Who came when: user_id, the warehouse's integer where it has one, and day, for the rows that count up to `until`.
 
-    Where they have the columns `contract.MARKS`, they are one per user and day.
+    With `shown` the id itself, as people know it, is there as `shown_id`.
+    Any event of `daily` is told by its marked rows alone: these have `contract.MARKS` too and are one per user and day.
     """
     check_step(event, "event", metric)
-    marked = contract.marked(events) if event is None else None
-    if marked is None:
-        rows = events.drop(*[name for name in contract.MARKS if name in events.columns])
-        rows = rows if event is None else rows.filter(step_holds(rows, event))
-    else:
-        rows = marked
+    once = contract.marked(events) if event is None else None
+    rows = events if once is None else once
+    if event is not None:
+        rows = rows.filter(step_holds(rows, event))
     if until is not None:
         rows = rows.filter(rows.day <= ibis.date(as_day(until, "until", metric)))
-    return contract.keyed(rows) if keyed else rows
+    key = contract.KEYS["user_id"]
+    more = {name: rows[name] for name in ("day", *(() if once is None else contract.MARKS))}
+    if shown:
+        more["shown_id"] = rows.user_id
+    return rows.select(user_id=rows[key if key in rows.columns else "user_id"], **more)
 
 
 def marked(rows: ir.Table) -> bool:

@@ -6,7 +6,6 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib import contract
 from opslib.metrics._filters import Step
 from opslib.metrics._periods import Day, as_day, observed_until, whole
 from opslib.metrics._visits import marked, visits
@@ -56,7 +55,7 @@ def states(
     """
     _check("states", new_days, active_days, silent_days, churn_days)
     end = observed_until(events, as_of, "states")
-    days = _active_days(visits(events, event, until=as_of, metric="states", keyed=False), shown=True)
+    days = _active_days(visits(events, event, until=as_of, metric="states", shown=True))
     user = _judged(days, {"state": end}, new_days, active_days, silent_days, churn_days)
     return user.select("user_id", "state", "first_day", "last_day", "days_away", "active_days")
 
@@ -112,14 +111,14 @@ def _check(metric: str, new_days: int, active_days: int, silent_days: int, churn
     whole(active_days, 1, silent_days, "active_days (at most silent_days)", metric)
 
 
-def _active_days(rows: ir.Table, *, shown: bool = False) -> ir.Table:
-    """One row per user and active day; with `shown`, the integer user has the text id beside it, where there is one."""
-    key = contract.KEYS["user_id"]
-    if not shown or key not in rows.columns:
-        pairs = rows.select("user_id", "day")
-        return pairs if marked(rows) else pairs.distinct()
-    pairs = rows.select("day", user_id=rows[key], shown_id=rows.user_id)
-    return pairs if marked(rows) else pairs.group_by("user_id", "day").agg(shown_id=_.shown_id.arbitrary())
+def _active_days(rows: ir.Table) -> ir.Table:
+    """One row per user and active day."""
+    if marked(rows):
+        return rows
+    if "shown_id" not in rows.columns:
+        return rows.distinct()
+    # Any of the equal texts beside an integer: grouping by both costs more.
+    return rows.group_by("user_id", "day").agg(shown_id=_.shown_id.arbitrary())
 
 
 def _judged(days: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, silent: int, churn: int) -> ir.Table:
