@@ -110,6 +110,11 @@ def test_of_two_rows_with_one_key_and_other_values_the_first_stays(root):
     assert json.loads(put["row"])["amount"] == "2.0"
 
 
+def test_a_row_that_is_there_is_known_also_behind_a_conflict_in_the_same_file(root):
+    load(root, [event("e1", amount=1)])
+    assert counts(load(root, [event("e1", amount=2), event("e1", amount=1)])) == (2, 0, 1, 1)
+
+
 def test_a_row_that_came_earlier_stays_against_a_later_load(root):
     load(root, [event("e1", amount=1.0)])
     report = load(root, [event("e1", amount=2.0)], name="later.jsonl")
