@@ -27,6 +27,10 @@ IBIS_TYPES = {
 # Text ids and the integer companions that the warehouse gives them (sorting and joining by text costs half the time).
 KEYS = {"user_id": "user_key", "content_id": "content_key"}
 
+# What the warehouse adds to `daily`, on one row of each user and day and null on the others: the user's first active
+# day, and the active day before this one, null if there is none (rollup.py).
+MARKS = ("first_day", "previous_day")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -378,3 +382,16 @@ def keyed(*tables: ibis.Table, names: Iterable[str] = ("user_id",)) -> Any:
         if all(KEYS[name] in t.columns for t in having):
             tables = tuple(t.mutate(**{name: t[KEYS[name]]}) if name in t.columns else t for t in tables)
     return tables[0] if len(tables) == 1 else tables
+
+
+def marked(table: ibis.Table) -> ibis.Table | None:
+    """The rows of `daily` that carry `MARKS`, one per user and day; None for any other table.
+
+    None for a part of `daily`, too: the marks tell of the whole.
+    """
+    import ibis.expr.operations as ops
+
+    whole = isinstance(table.op(), ops.DatabaseTable | ops.UnboundTable | ops.InMemoryTable)
+    if not whole or not {*MARKS} <= {*table.columns}:
+        return None
+    return table.filter(table.first_day.notnull())

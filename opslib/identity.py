@@ -17,6 +17,7 @@ from opslib.errors import ContractError, near
 from opslib.importers import rules
 from opslib.importers.mapping import USER_ALIAS, literal, quoted
 from opslib.importers.stage import LINE, Raw, open_file
+from opslib.rollup import roll_up
 from opslib.settle import CONFLICT, columns, scan
 from opslib.store import Store
 from opslib.warehouse import Part
@@ -149,8 +150,8 @@ def _move(store: Store, name: str, label: str) -> int:
     new = {part.path: store.file(name, _moved(store, name, [part]), spec, part.month) for part in hit}
     store.manifest.tables[name] = [new.get(part.path, part) for part in parts]
     if name == "events":
-        for month in {part.month for part in hit}:
-            store.roll_up(month, [p for p in store.manifest.tables[name] if p.month == month], anew=True)
+        months = {part.month for part in hit}
+        roll_up(store, {m: [p for p in store.manifest.tables[name] if p.month == m] for m in months}, anew=True)
     return sum(rows.values())
 
 

@@ -45,9 +45,13 @@ def settle(
     )
     _view_fresh(con)
     compared = [name for name in given if name not in spec.key]
-    _within(con, spec, compared)
+    # The row that stays is compared first: the one that came first, or, where rows are updated, the last of this load.
+    if spec.updates:
+        _within(con, spec, compared)
     if parts:
         _against(con, spec, compared, root, parts)
+    if not spec.updates:
+        _within(con, spec, compared)
 
 
 def _view_fresh(con: duckdb.DuckDBPyConnection) -> None:

@@ -11,13 +11,12 @@ from opslib import contract
 from opslib.importers import rules, zones
 from opslib.importers.mapping import USER_ALIAS, literal, quoted
 from opslib.importers.typed import FILE, LINE
+from opslib.rollup import roll_up
 from opslib.settle import columns, same_key, scan
 from opslib.warehouse import Manifest, Part, new_name, place, zone
 
 if TYPE_CHECKING:
     import duckdb
-
-_SUMS = "min(first_ts) AS first_ts, sum(amount) AS amount, sum(duration_s) AS duration_s"
 
 
 class Store:
@@ -33,7 +32,10 @@ class Store:
         old = self.manifest.tables.get(spec.name, [])
         if spec.name == "events":
             months = self.con.execute("SELECT DISTINCT date_trunc('month', day)::DATE FROM dated ORDER BY 1").fetchall()
-            return sum(self._month(rows, month, step) for (month,) in months)
+            parts = [self._month(rows, month, step) for (month,) in months]
+            step("rolling up")
+            roll_up(self, {part.month: [part] for part in parts})
+            return sum(part.rows for part in parts)
         step("writing")
         if spec.updates and old:
             new = self.con.execute("SELECT count(*) FROM fresh").fetchall()[0][0]
@@ -68,8 +70,8 @@ class Store:
             f"UNION ALL BY NAME SELECT o.* FROM {existing} o ANTI JOIN ({rows}) n ON {same_key(spec, 'n', 'o')}"
         )
 
-    def _month(self, rows: str, month: dt.date, step: Callable[[str], None]) -> int:
-        """One file of events and one of the roll-up: a period reads its own months and row groups only."""
+    def _month(self, rows: str, month: dt.date, step: Callable[[str], None]) -> Part:
+        """One file of events: a period reads its own months and row groups only."""
         after = (month + dt.timedelta(days=31)).replace(day=1)
         step(f"writing {month:%Y-%m}")
         # A bound on `ts` too, which the raw file has and can skip row groups by; no zone is a whole day off.
@@ -79,22 +81,7 @@ class Store:
             "events", f"FROM ({rows}) WHERE {inside} ORDER BY day", contract.table("events"), f"{month:%Y-%m}"
         )
         self.manifest.tables.setdefault("events", []).append(part)
-        self.roll_up(part.month, [part])
-        return part.rows
-
-    def roll_up(self, month: str, events: list[Part], *, anew: bool = False) -> None:
-        """Add events to the roll-up of a month, or make it anew: one row per user, day and event."""
-        daily = self.manifest.tables.setdefault("daily", [])
-        old = [part for part in daily if part.month == month]
-        # Grouping by the integer, with any of its equal texts, costs less than grouping by both.
-        key, user = "user_key, day, event", "any_value(user_id) AS user_id"
-        source = f"SELECT *, ts AS first_ts FROM {scan(self.root, events)}"
-        rows = f"SELECT {user}, day, event, count(*)::BIGINT AS n, {_SUMS}, user_key FROM ({source}) GROUP BY {key}"
-        if old and not anew:
-            both = f"{rows} UNION ALL BY NAME FROM {scan(self.root, old)}"
-            rows = f"SELECT {user}, day, event, sum(n)::BIGINT AS n, {_SUMS}, user_key FROM ({both}) GROUP BY {key}"
-        part = self.file("daily", f"{rows} ORDER BY day, user_key", contract.table("daily"), month)
-        self.manifest.tables["daily"] = [p for p in daily if p.month != month] + [part]
+        return part
 
     def keyed(self, names: tuple[str, ...], rows: str) -> str:
         """The rows with an integer for every id that has a dictionary; the dictionaries grow by the new ids."""

@@ -167,8 +167,20 @@ def _in_turn(sides: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return runs
 
 
+def growth(name: str, cpu: float, data: Data) -> str:
+    """Remember what a bench took; how many times that is what it took with fewer events, if it was run with fewer."""
+    path = data.folder / "taken.json"
+    taken = json.loads(path.read_text()) if path.exists() else {}
+    own = taken.setdefault(name, {})
+    own[str(data.events)] = cpu
+    path.write_text(json.dumps(taken, indent=1))
+    fewer = max((int(events) for events in own if int(events) < data.events), default=None)
+    return f"{cpu / own[str(fewer)]:.1f}× of {fewer / 1e6:g} M" if fewer else ""
+
+
 def table(names: list[str], data: Data) -> None:
-    print(f"{'what':<44}{'ours CPU s':>11}{'reference':>11}{'ratio':>8}{'promise':>9}{'peak GiB':>10}")
+    heads = ("ours CPU s", "reference", "ratio", "promise", "peak GiB", "grows to")
+    print(f"{'what':<44}{heads[0]:>11}{heads[1]:>11}{heads[2]:>8}{heads[3]:>9}{heads[4]:>10}{heads[5]:>16}")
     for name in names:
         bench = found()[name](data)
         both = measured(name, data)
@@ -178,9 +190,10 @@ def table(names: list[str], data: Data) -> None:
         ours, reference = both["ours"], both["reference"]
         promise = f"{bench.promise:.1f}×" if bench.promise else ""
         differ = "" if ours["answer"] == reference["answer"] else "   the two do not agree"
-        ratio = ours["cpu"] / reference["cpu"]
+        ratio, grows = ours["cpu"] / reference["cpu"], growth(name, ours["cpu"], data)
         print(
-            f"{bench.what:<44}{ours['cpu']:>11.2f}{reference['cpu']:>11.2f}{ratio:>7.2f}×{promise:>9}{ours['peak']:>10.2f}{differ}",
+            f"{bench.what:<44}{ours['cpu']:>11.2f}{reference['cpu']:>11.2f}{ratio:>7.2f}×{promise:>9}{ours['peak']:>10.2f}"
+            f"{grows:>16}{differ}",
             flush=True,
         )
 

@@ -59,10 +59,25 @@ def bound(name: str, rows: list[dict]) -> ibis.Table:
             )
             if column.day and column.day in types and frame[column.day].isna().all():
                 frame[column.day] = frame[column.name].dt.date
-    schema = dict(types) | dict.fromkeys(extra, "string")
+    schema = dict(types) | {name: "date" if name in contract.MARKS else "string" for name in extra}
     return ibis.memtable(
-        frame.astype({n: "object" for n, t in types.items() if t in ("string", "date")}), schema=ibis.schema(schema)
+        frame.astype({n: "object" for n, t in schema.items() if t in ("string", "date")}), schema=ibis.schema(schema)
     )
+
+
+def marked(rows: list[dict]) -> list[dict]:
+    """Rows of `daily` with what the warehouse adds to one of each user and day: the first day, and the one before."""
+    days: dict[str, set[dt.date]] = {}
+    for row in rows:
+        days.setdefault(row["user_id"], set()).add(row["day"])
+    found, seen = [], set()
+    for row in sorted(rows, key=lambda row: row["event"]):
+        own, who = days[row["user_id"]], (row["user_id"], row["day"])
+        before = max((day for day in own if day < row["day"]), default=None)
+        marks = (None, None) if who in seen else (min(own), before)
+        found.append(row | dict(zip(contract.MARKS, marks, strict=True)))
+        seen.add(who)
+    return found
 
 
 def at(day: int, hour: int = 12, minute: int = 0, second: int = 0) -> dt.datetime:

@@ -95,4 +95,27 @@ def daily(root: Path) -> dict[tuple, tuple]:
         for r in rows
     }
     assert len(found) == len(rows), "daily holds a user, day and event twice"
+    assert _marks(rows) == _came(rows), "daily is wrong about when a user came before"
     return found
+
+
+def _marks(rows: list[dict]) -> dict[tuple, tuple]:
+    """What `daily` says of itself: user, key, day → event that says so, first day, day before."""
+    marked = [r for r in rows if r["first_day"]]
+    found = {(r["user_id"], r["user_key"], r["day"]): (r["event"], r["first_day"], r["previous_day"]) for r in marked}
+    assert len(found) == len(marked) and not any(r["previous_day"] for r in rows if not r["first_day"])
+    return found
+
+
+def _came(rows: list[dict]) -> dict[tuple, tuple]:
+    """The same, read aloud."""
+    days = defaultdict(set)
+    names = defaultdict(list)
+    for r in rows:
+        days[r["user_id"], r["user_key"]].add(r["day"])
+        names[r["user_id"], r["user_key"], r["day"]].append(r["event"])
+    return {
+        (*who, day): (min(names[*who, day]), min(seen), max((d for d in seen if d < day), default=None))
+        for who, seen in days.items()
+        for day in seen
+    }

@@ -19,7 +19,7 @@ FLOORS = [
     {"contract", "periods", "arrays", "columns", "reasons"},
     {"warehouse", "privacy", "progress", "check"},
     {"metrics", "stats", "models", "engine", "sample"},
-    {"figures", "load", "importers", "settle", "store", "identity", "packs", "ledger"},
+    {"figures", "load", "importers", "settle", "store", "rollup", "identity", "packs", "ledger"},
     {"report", "params"},
     {"sentences"},
     {"whatif"},
@@ -27,7 +27,7 @@ FLOORS = [
 ]
 # Neighbours on a floor do not know each other, except the parts of one job.
 GROUPS = [
-    {"load", "importers", "settle", "store", "identity", "progress", "packs"},
+    {"load", "importers", "settle", "store", "rollup", "identity", "progress", "packs"},
     {"errors", "text", "yamlfile", "project", "credentials"},
     {"cli", "runner"},
 ]

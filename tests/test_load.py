@@ -7,13 +7,14 @@ import json
 import tempfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loading import NOW, aside, daily, event, keys, rolled_up, stored, user, write
 
 import opslib
-from opslib import warehouse
+from opslib import contract, warehouse
 from opslib.errors import ContractError, LockedError, UsageError
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -108,6 +109,11 @@ def test_of_two_rows_with_one_key_and_other_values_the_first_stays(root):
     put = aside(root, "events")[0]
     assert put["source"] == "rows.jsonl" and put["line"] == 2 and put["reason"].startswith("conflict")
     assert json.loads(put["row"])["amount"] == "2.0"
+
+
+def test_a_row_that_is_there_is_known_also_behind_a_conflict_in_the_same_file(root):
+    load(root, [event("e1", amount=1)])
+    assert counts(load(root, [event("e1", amount=2), event("e1", amount=1)])) == (2, 0, 1, 1)
 
 
 def test_a_row_that_came_earlier_stays_against_a_later_load(root):
@@ -312,6 +318,25 @@ def _in_order(path: Path) -> list[dict]:
     import pyarrow.parquet as pq
 
     return pq.read_table(path).to_pylist()
+
+
+def test_a_roll_up_without_marks_gets_them_with_the_next_load(root):
+    load(root, [event("e1", "u1", ts="2026-01-05 10:00:00"), event("e2", "u1", ts="2026-02-05 10:00:00")])
+    for part in warehouse.read(root).tables["daily"]:  # as an earlier version wrote it
+        bare = pq.read_table(root / part.path).drop_columns([*contract.MARKS])
+        pq.write_table(bare, root / part.path)
+    load(root, [event("e3", "u1", ts="2026-02-07 10:00:00")])
+    assert daily(root) == rolled_up(stored(root, "events"))
+
+
+def test_a_month_whose_users_came_no_earlier_keeps_its_roll_up(root):
+    load(root, [event("e1", "u1", ts="2026-01-05 10:00:00"), event("e2", "u2", ts="2026-02-05 10:00:00")])
+    february = warehouse.read(root).tables["daily"][1]
+    load(root, [event("e3", "u1", ts="2026-01-03 10:00:00")])
+    assert warehouse.read(root).tables["daily"][1] == february
+    load(root, [event("e4", "u2", ts="2026-01-03 10:00:00")])
+    assert warehouse.read(root).tables["daily"][1] != february
+    assert daily(root) == rolled_up(stored(root, "events"))
 
 
 def test_the_loads_are_remembered_and_the_fingerprint_follows_the_data(root):

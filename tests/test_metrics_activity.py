@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import oracles_activity as oracle
 import pytest
-from conftest import at, bound
+from conftest import at, bound, marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -299,6 +299,55 @@ def test_order_repeats_and_the_roll_up_do_not_change_activity(visits):
             assert sorted(rows(other), key=str) == sorted(rows(rolled), key=str) == sorted(expected, key=str)
         else:
             assert rows(other) == rows(rolled) == expected
+
+
+two_events = st.lists(
+    st.tuples(st.sampled_from("abcde"), days, st.sampled_from(["open", "pay"])), min_size=1, max_size=40
+)
+limits = st.one_of(st.none(), days.map(day))
+
+
+def _both(visits) -> tuple:
+    """Events, and the roll-up as a load leaves it, its marks and all."""
+    rows = [{"event_id": f"e{i}", "user_id": u, "event": name, "ts": at(n)} for i, (u, n, name) in enumerate(visits)]
+    rolled = {
+        (u, n, name): {"user_id": u, "day": day(n), "event": name, "n": 1, "first_ts": at(n)} for u, n, name in visits
+    }
+    return bound("events", rows), bound("daily", marked(list(rolled.values())))
+
+
+def _told(table) -> list[dict]:
+    return sorted(table.to_pandas().astype(str).to_dict("records"), key=str)
+
+
+@settings(max_examples=TENTH * 4)
+@given(two_events, limits, GRAINS, WEEKS, st.sampled_from([None, "open"]))
+def test_rows_that_tell_when_a_user_came_before_give_what_the_events_give(visits, until, grain, week_start, event):
+    plain, rolled = _both(visits)
+    period = (day(5), day(40))
+    asked = [
+        (active_users, {"windows": (1, 7, 33, grain), "week_start": week_start, "until": until, "event": event}),
+        (active_users, {"windows": (2, grain), "period": period, "event": event}),
+        (lifecycle, {"grain": grain, "week_start": week_start, "until": until, "event": event}),
+        (lifecycle, {"grain": grain, "period": period, "event": event}),
+        (stickiness, {"grain": grain, "week_start": week_start, "event": event}),
+        (stickiness, {"grain": grain, "period": period, "event": event}),
+        (daily_states, {"until": until, "event": event}),
+        (states, {"as_of": until, "event": event}),
+        (transitions, {"before": day(4), "after": until or day(50), "event": event}),
+    ]
+    for metric, how in asked:
+        if metric is not transitions or until is None or until > day(4):
+            assert _told(metric(rolled, **how)) == _told(metric(plain, **how)), (metric.__name__, how)
+
+
+@settings(max_examples=TENTH)
+@given(two_events)
+def test_of_a_part_of_the_roll_up_the_marks_are_not_believed(visits):
+    plain, rolled = _both(visits)
+    for metric in (active_users, lifecycle, stickiness, states):
+        own = [t.filter((t.event == "pay") & (t.day >= day(3))) for t in (plain, rolled)]
+        assert _told(metric(own[1])) == _told(metric(own[0]))
 
 
 @settings(max_examples=TENTH * 2)

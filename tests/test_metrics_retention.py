@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import ibis
 import oracles_retention as oracle
 import pytest
-from conftest import at, bound
+from conftest import at, bound, marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles_retention import Ask, Event
@@ -40,8 +40,8 @@ def table(events: list[Event]) -> ibis.Table:
     return bound("events", rows)
 
 
-def rolled_up(events: list[Event]) -> ibis.Table:
-    """`daily` of the same events."""
+def rolled_up(events: list[Event], *, marks: bool = False) -> ibis.Table:
+    """`daily` of the same events; with the `marks` of a load on request."""
     first: dict[tuple, dt.datetime] = {}
     for e in events:
         first[e.user, e.day, e.name] = min(e.ts, first.get((e.user, e.day, e.name), e.ts))
@@ -50,7 +50,7 @@ def rolled_up(events: list[Event]) -> ibis.Table:
         {"user_id": u, "day": d, "event": name, "n": times[u, d, name], "first_ts": ts}
         for (u, d, name), ts in first.items()
     ]
-    return bound("daily", rows)
+    return bound("daily", marked(rows) if marks else rows)
 
 
 def cells(result: ibis.Table) -> dict:
@@ -363,7 +363,12 @@ def test_the_roll_up_gives_what_the_events_give(events, ask):
     plain = [replace(e, value="") for e in events]
     ask = replace(ask, start=(ask.start[0], None), back=(ask.back[0], None), breakdown=False)
     how = arguments(ask)
-    assert cells(retention(rolled_up(plain), **how)) == cells(retention(table(plain), **how))
+    expected = cells(retention(table(plain), **how))
+    assert cells(retention(rolled_up(plain), **how)) == expected
+    assert cells(retention(rolled_up(plain, marks=True), **how)) == expected
+    how |= {"start": None, "back": None, "mode": "first_ever", "min_returns": 1}
+    expected = cells(retention(table(plain), **how))
+    assert cells(retention(rolled_up(plain, marks=True), **how)) == expected
 
 
 @given(histories(), asks)

@@ -16,6 +16,7 @@ from ibis import _
 
 from opslib.metrics._filters import Step, column, step_holds
 from opslib.metrics._periods import Day, as_day, hour_index, index, whole_periods
+from opslib.metrics._visits import marked, user_periods, visits
 
 CLOCKS = {"calendar": 0, "rolling_24h": 1, "rolling_24h_hour_floored": 1, "rolling_7d": 7, "rolling_30d": 30}
 NO_VALUE, OTHER = "(none)", "Other"
@@ -47,6 +48,12 @@ class Question:
     def once(self) -> bool:
         """Each user (or user and segment) starts one cohort, not one in every active period."""
         return self.rolling or self.mode != "recurring"
+
+    @property
+    def plain(self) -> bool:
+        """Any event starts and any event is a return, once in a user's life and on whole local days."""
+        named = self.start is not None or self.back is not None or self.breakdown or self.grain == "hour"
+        return self.once and not (named or self.rolling) and self.min_returns == 1
 
     @property
     def repeats(self) -> bool:
@@ -85,6 +92,33 @@ def starts(events: ir.Table, users: ir.Table | None, q: Question) -> ir.Table:
     return kept if q.breakdown is None or q.by_event else _by_user(kept, users, q.breakdown)
 
 
+def first_visits(events: ir.Table, q: Question) -> tuple[ir.Table, ir.Table] | None:
+    """The plain question, counted: (p, size), and (p, k, users) for the returns k ≥ 1 periods later.
+
+    None for a question that is not plain, and for one about a few cohorts, whose returns are worth looking for first.
+    """
+    rows = visits(events, None, until=q.until, metric="retention")
+    if not q.plain or (q.asked and not marked(rows)):
+        return None
+    if marked(rows):
+        pairs = _marked_visits(rows, q)
+    else:
+        active = user_periods(rows, q.grain, q.week_start)
+        first = active.group_by("user_id").agg(first=_.p.min())
+        pairs = active.join(first, "user_id").select(p=_.first, k=_.p - _.first)
+    counts = pairs.filter(_.k <= q.last_n).group_by("p", "k").agg(users=_.count())
+    return counts.filter(_.k == 0).select("p", size=_.users), counts.filter(_.k > 0)
+
+
+def _marked_visits(rows: ir.Table, q: Question) -> ir.Table:
+    """(p, k) of every user's every active period, from what the rows of `daily` tell of themselves."""
+    rows = _within_reach(_reported(rows, q, "first_day"), q, later=False)
+    first, day, before = (index(rows[name], q.grain, q.week_start) for name in ("first_day", "day", "previous_day"))
+    if q.grain != "day":
+        rows = rows.filter((before < day).fill_null(True))
+    return rows.select(p=first, k=day - first)
+
+
 def _rows(events: ir.Table, q: Question, *, segment: bool) -> ir.Table:
     rows = events if q.until is None else events.filter(events.day <= ibis.date(as_day(q.until, "until", "retention")))
     if not segment:
@@ -96,12 +130,12 @@ def _extra(found: ir.Table, q: Question) -> dict[str, ir.Value]:
     return ({"segment": found.segment} if q.by_event else {}) | ({"entry": found.ts} if q.rolling else {})
 
 
-def _reported(rows: ir.Table, q: Question) -> ir.Table:
+def _reported(rows: ir.Table, q: Question, day: str = "day") -> ir.Table:
     """Only what starts in the reporting period, widened to whole weeks or months."""
     if q.asked is None:
         return rows
     low, high = whole_periods(q.asked, q.grain, q.week_start)
-    return rows.filter(rows.day.between(ibis.date(low), ibis.date(high)))
+    return rows.filter(rows[day].between(ibis.date(low), ibis.date(high)))
 
 
 def _firsts(rows: ir.Table, q: Question) -> ir.Table:

@@ -13,13 +13,29 @@ from opslib.metrics._periods import Day, as_day, index
 FAR = 1_000_000  # periods; later than any next visit
 
 
-def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, keyed: bool = True) -> ir.Table:
-    """The rows that count, up to `until`, with the warehouse's integer users unless they will be shown."""
+def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, shown: bool = False) -> ir.Table:
+    """Who came when: user_id, the warehouse's integer where it has one, and day, for the rows that count up to `until`.
+
+    With `shown` the id itself, as people know it, is there as `shown_id`.
+    Any event of `daily` is told by its marked rows alone: these have `contract.MARKS` too and are one per user and day.
+    """
     check_step(event, "event", metric)
-    rows = events.filter(step_holds(events, event))
+    once = contract.marked(events) if event is None else None
+    rows = events if once is None else once
+    if event is not None:
+        rows = rows.filter(step_holds(rows, event))
     if until is not None:
         rows = rows.filter(rows.day <= ibis.date(as_day(until, "until", metric)))
-    return contract.keyed(rows) if keyed else rows
+    key = contract.KEYS["user_id"]
+    more = {name: rows[name] for name in ("day", *(() if once is None else contract.MARKS))}
+    if shown:
+        more["shown_id"] = rows.user_id
+    return rows.select(user_id=rows[key if key in rows.columns else "user_id"], **more)
+
+
+def marked(rows: ir.Table) -> bool:
+    """Whether rows of `visits` are one per user and day and tell when the user came before."""
+    return {*contract.MARKS} <= {*rows.columns}
 
 
 def check_step(step: Step, name: str, metric: str) -> None:
@@ -30,23 +46,37 @@ def check_step(step: Step, name: str, metric: str) -> None:
 def user_periods(rows: ir.Table, grain: str = "day", week_start: str = "monday") -> ir.Table:
     """One row per (user_id, p): the user was active in period number p."""
     # Distinct over dates first would be a second pass; over numbers it is one.
-    return rows.select("user_id", p=index(rows.day, grain, week_start)).distinct()
+    pairs = rows.select("user_id", p=index(rows.day, grain, week_start))
+    return pairs if grain == "day" and marked(rows) else pairs.distinct()
 
 
-def gaps(user_days: ir.Table, longest: int, *, since: int | None = None) -> ir.Table:
-    """One row per (p, gap): how many user-days p are followed by the user's next one after `gap` days.
+def comings(rows: ir.Table, longest: int = FAR, grain: str = "day", week_start: str = "monday") -> ir.Table:
+    """One row per (p, since): how many users active in period p were so `since` periods earlier, and not in between.
 
-    `longest` stands for that long and longer. Every distinct count over a window follows from this small table: a
-    user-day counts until its window ends or the user's next active day, whichever comes first. With `since`, also by
-    the days since the user's last one (`since` for that long and longer, FAR for a first).
+    `longest` stands for that long and longer, and for never before. Every distinct count over a window follows from this
+    small table: a user counts anew when the window, so long, has lost sight of the period before.
+    """
+    if marked(rows):
+        days = rows.group_by("day", "previous_day").agg(users=_.count())
+        pairs = days.select(
+            "users", p=index(days.day, grain, week_start), q=index(days.previous_day, grain, week_start)
+        )
+        pairs = pairs.mutate(q=_.q.fill_null(-FAR)).filter(_.q < _.p)
+        return pairs.group_by("p", since=ibis.least(_.p - _.q, longest)).agg(users=_.users.sum().cast("int64"))
+    before = _.p.lag(1, -FAR).over(ibis.window(group_by="user_id", order_by="p"))
+    pairs = user_periods(rows, grain, week_start)
+    return pairs.select("p", since=ibis.least(_.p - before, longest)).group_by("p", "since").agg(users=_.count())
+
+
+def gaps(user_days: ir.Table, longest: int) -> ir.Table:
+    """One row per (p, gap, since): user-days p, the days to the user's next one and those since the last one.
+
+    `longest` stands for that long and longer; a first has been since FAR.
     """
     in_order = ibis.window(group_by="user_id", order_by="p")
-    if since is None:
-        pairs = user_days.mutate(gap=ibis.least(_.p.lead(1, FAR).over(in_order) - _.p, longest))
-        return pairs.group_by("p", "gap").agg(users=_.count())
     pairs = user_days.mutate(next=_.p.lead(1, FAR).over(in_order), last=_.p.lag(1, -FAR).over(in_order))
     pairs = pairs.mutate(
         gap=ibis.least(_.next - _.p, longest),
-        since=ibis.ifelse(_.last == -FAR, FAR, ibis.least(_.p - _.last, since)),
+        since=ibis.ifelse(_.last == -FAR, FAR, ibis.least(_.p - _.last, longest)),
     )
     return pairs.group_by("p", "gap", "since").agg(users=_.count())

@@ -24,7 +24,7 @@ from opslib.metrics._periods import (
     span,
     whole,
 )
-from opslib.metrics._visits import gaps, user_periods, visits
+from opslib.metrics._visits import comings, user_periods, visits
 
 Window = int | str
 
@@ -74,9 +74,9 @@ def active_users(
     one_of(week_start, WEEK_SHIFT, "week_start", name)
 
     asked, last = bounds(period, name), observed_until(events, until, name)
-    by_gap = gaps(user_periods(visits(events, event, until=until, metric=name)), longest=max([31, *trailing]))
-    parts = [_trailing(by_gap, trailing, _reach(by_gap, asked, last))] if trailing else []
-    parts += [_calendar(by_gap, g, week_start, _reach(by_gap, asked, last, g, week_start)) for g in calendar]
+    came = comings(visits(events, event, until=until, metric=name), longest=max([31, *trailing]))
+    parts = [_trailing(came, trailing, _reach(came, asked, last))] if trailing else []
+    parts += [_calendar(came, g, week_start, _reach(came, asked, last, g, week_start)) for g in calendar]
     found = ibis.union(*parts) if len(parts) > 1 else parts[0]
     return found.order_by("days", "window", "end")
 
@@ -162,16 +162,18 @@ def _reach(counts: ir.Table, asked, last: ir.DateScalar, grain: str = "day", wee
     return span(first if grain == "day" else index(first_day(first), grain, week_start), complete)
 
 
-def _trailing(by_gap: ir.Table, windows: Sequence[int], reach: ir.Table) -> ir.Table:
+def _trailing(came: ir.Table, windows: Sequence[int], reach: ir.Table) -> ir.Table:
     """Running sums of comings and goings: linear in days × gaps, whatever the windows' lengths."""
     turns = numbers(3 * len(windows))
     days = ibis.cases(*[(turns.k // 3 == i, w) for i, w in enumerate(windows)])
-    # Turn 0: the user-day begins; 1: the user leaves the window or is seen again; 2: the user-day leaves the window.
     turns = turns.select(days=days.cast("int64"), turn=turns.k % 3)
-    moves = by_gap.cross_join(turns).select(
+    # Turn 0: a user-day begins, and the user, unless still in the window; 1: the user still in it does not leave it when
+    # the user-day before does; 2: both leave.
+    seen = _.since < _.days
+    moves = came.cross_join(turns).select(
         "days",
-        p=_.p + ibis.cases((_.turn == 0, 0), (_.turn == 1, ibis.least(_.gap, _.days)), else_=_.days),
-        users=ibis.cases((_.turn == 0, _.users), (_.turn == 1, -_.users), else_=0),
+        p=_.p + ibis.cases((_.turn == 2, _.days), ((_.turn == 1) & seen, _.days - _.since), else_=0),
+        users=ibis.cases((_.turn == 2, -_.users), ((_.turn == 1) == seen, _.users), else_=0),
         user_days=ibis.cases((_.turn == 0, _.users), (_.turn == 2, -_.users), else_=0),
         shown=ibis.literal(0, "int64"),
     )
@@ -196,12 +198,13 @@ def _trailing(by_gap: ir.Table, windows: Sequence[int], reach: ir.Table) -> ir.T
     )
 
 
-def _calendar(by_gap: ir.Table, grain: str, week_start: str, reach: ir.Table) -> ir.Table:
-    """A user counts on the last day in the period: the one whose next lies beyond the period's end."""
-    days = by_gap.mutate(day=_.p, p=index(first_day(_.p), grain, week_start))
-    days = days.mutate(last=index(first_day(_.p + 1, grain, week_start)) - 1)
-    counts = days.group_by("p").agg(
-        users=ibis.ifelse(_.day + _.gap > _.last, _.users, 0).sum(), user_days=_.users.sum()
+def _calendar(came: ir.Table, grain: str, week_start: str, reach: ir.Table) -> ir.Table:
+    """A user counts on the first day in the period: the one before which the last lies in an earlier period."""
+    days = came.mutate(day=_.p, p=index(first_day(_.p), grain, week_start))
+    counts = (
+        days.mutate(first=index(first_day(_.p, grain, week_start)))
+        .group_by("p")
+        .agg(users=ibis.ifelse(_.day - _.since < _.first, _.users, 0).sum(), user_days=_.users.sum())
     )
     ends = reach.mutate(start=first_day(_.p, grain, week_start), next=first_day(_.p + 1, grain, week_start))
     return ends.left_join(counts, "p").select(

@@ -22,7 +22,7 @@ from opslib.metrics._periods import (
     span,
     whole,
 )
-from opslib.metrics._visits import FAR, gaps, user_periods, visits
+from opslib.metrics._visits import FAR, comings, gaps, user_periods, visits
 
 
 def lifecycle(
@@ -61,12 +61,9 @@ def lifecycle(
     one_of(grain, GRAINS, "grain", "lifecycle")
     one_of(week_start, WEEK_SHIFT, "week_start", "lifecycle")
     asked, last = bounds(period, "lifecycle"), observed_until(events, until, "lifecycle")
-    active = user_periods(visits(events, event, until=until, metric="lifecycle"), grain, week_start)
-    before = _.p.lag(1, -FAR).over(ibis.window(group_by="user_id", order_by="p"))
-    counts = (
-        active.mutate(before=before)
-        .group_by("p")
-        .agg(active=_.count(), new=(_.before == -FAR).sum(), retained=(_.before == _.p - 1).sum())
+    came = comings(visits(events, event, until=until, metric="lifecycle"), FAR, grain, week_start)
+    counts = came.group_by("p").agg(
+        active=_.users.sum(), new=_.users.sum(where=_.since == FAR), retained=_.users.sum(where=_.since == 1)
     )
     # Whoever was seen before is found by a running sum, so the accounts open with the history, not with `period`.
     low = counts.p.min().as_scalar()
@@ -127,7 +124,7 @@ def daily_states(
     whole(month_days, 2, 366, "month_days", name)
     whole(week_days, 1, month_days - 1, "week_days", name)
     asked, last = bounds(period, name), observed_until(events, until, name)
-    by_gap = gaps(user_periods(visits(events, event, until=until, metric=name)), month_days + 1, since=month_days + 1)
+    by_gap = gaps(user_periods(visits(events, event, until=until, metric=name)), month_days + 1)
     low = by_gap.p.min().as_scalar()
     if asked:
         first, final = (index(ibis.date(day)) for day in asked)

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._cohorts import CLOCKS, SEGMENT, Question, pooled, returns, starts
+from opslib.metrics._cohorts import CLOCKS, SEGMENT, Question, first_visits, pooled, returns, starts
 from opslib.metrics._filters import Step
 from opslib.metrics._periods import (
     GRAINS,
@@ -114,15 +114,9 @@ def retention(
     last = _last_complete(events, until, grain, clock, week_start)
     asked = bounds(period, "retention")
     q = Question(start, back, mode, grain, clock, edges[-1], min_returns, breakdown, carry, asked, until, week_start)
-    if users is not None and breakdown and not q.by_event:
-        events, users = contract.keyed(events, users)
-    else:
-        events = contract.keyed(events)
-    begun = starts(events, users, q)
-    back = returns(events, begun, q, later=on_or_after)
-    if q.breakdown:
-        begun, back = pooled(begun, back, limit, later=on_or_after)
-    cells = _cells(begun, back, edges, on_or_after, q)
+    counted = None if on_or_after or _bracketed(edges) else first_visits(events, q)
+    sizes, hits = counted or _asked(events, users, edges, on_or_after, limit, q)
+    cells = _cells(sizes, hits, edges, on_or_after)
     cells = cells.filter(_needs(cells, q) <= last)
     return _named(cells, q, bracketed=brackets is not None)
 
@@ -162,23 +156,43 @@ def _needs(cells: ir.Table, q: Question) -> ir.IntegerValue:
     return last_entry + (cells.n_last + 1) * CLOCKS[q.clock]
 
 
-def _cells(begun: ir.Table, back: ir.Table, edges: list[int], on_or_after: bool, q: Question) -> ir.Table:
-    """Every (cohort, bracket) with its users and size, zeros included, whether observed or not."""
+def _asked(events, users, edges: list[int], on_or_after: bool, limit: int, q: Question) -> tuple[ir.Table, ir.Table]:
+    """The sizes of cohorts and their returns, whatever the question."""
+    if users is not None and q.breakdown and not q.by_event:
+        events, users = contract.keyed(events, users)
+    else:
+        events = contract.keyed(events)
+    begun = starts(events, users, q)
+    back = returns(events, begun, q, later=on_or_after)
+    if q.breakdown:
+        begun, back = pooled(begun, back, limit, later=on_or_after)
+    return _counted(begun, back, edges, on_or_after, q)
+
+
+def _counted(begun: ir.Table, back: ir.Table, edges: list[int], on_or_after: bool, q: Question) -> tuple:
+    """Users of each cohort, and of each (cohort, bracket k) with returns."""
     by = ["p", *SEGMENT] if q.breakdown else ["p"]
     # Bracket k holds n from edges[k-1] + 1 to edges[k]; a later return is in the last one.
-    bracketed = edges != list(range(len(edges)))
+    bracketed = _bracketed(edges)
     bracket = ibis.least(back.n, len(edges) - 1)
     if bracketed:
         bracket = sum((ibis.ifelse(back.n > edge, 1, 0) for edge in edges[1:-1]), ibis.literal(1, "int64"))
     hits = back.select("user_id", *by, k=bracket)
     if not on_or_after and (bracketed or q.repeats):
         hits = hits.distinct()
-    hits = hits.group_by(*by, "k").agg(users=_.count())
-    sizes = begun.group_by(by).agg(size=_.count())
+    return begun.group_by(by).agg(size=_.count()), hits.group_by(*by, "k").agg(users=_.count())
 
+
+def _bracketed(edges: list[int]) -> bool:
+    return edges != list(range(len(edges)))
+
+
+def _cells(sizes: ir.Table, hits: ir.Table, edges: list[int], on_or_after: bool) -> ir.Table:
+    """Every (cohort, bracket) with its users and size, zeros included, whether observed or not."""
+    by = [name for name in sizes.columns if name != "size"]
     ranges = numbers(len(edges), "k")
     ranges = ranges.mutate(n=ranges.k, n_last=ranges.k)
-    if bracketed:
+    if _bracketed(edges):
         firsts = [(0, 0), *((k, low + 1) for k, low in enumerate(edges[:-1], start=1))]
         ranges = ranges.mutate(n=_case(ranges.k, firsts), n_last=_case(ranges.k, enumerate(edges)))
     every = sizes.cross_join(ranges).left_join(hits, [*by, "k"])
