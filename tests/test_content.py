@@ -14,6 +14,7 @@ from conftest import at, bound
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opslib import sample
 from opslib.errors import TooLittleError
 from opslib.metrics import content, content_readers, content_time
 from opslib.models import content_groups, content_lists, indices, place
@@ -371,10 +372,15 @@ def test_real_posts_are_judged(con, name):
 
 @pytest.fixture(scope="module")
 def planted(sampled):
+    return found_in(sampled.folder)
+
+
+def found_in(folder: Path) -> tuple:
+    """Connection, events, content, period, cells and clean items of a sample."""
     con = ibis.duckdb.connect()
 
     def read(name: str, clock: str, day: str) -> ibis.Table:
-        rows = con.read_parquet(str(sampled.folder / f"{name}.parquet"), table_name=name)
+        rows = con.read_parquet(str(folder / f"{name}.parquet"), table_name=name)
         return rows.mutate(**{day: (rows[clock] + ibis.interval(hours=8)).date()})
 
     events, known = read("events", "ts", "day"), read("content", "published_at", "published_day")
@@ -394,6 +400,23 @@ def test_duds_are_culled_and_gems_boosted(planted, sampled):
         listed = set(content_lists.chosen(table, decision)["content_id"])
         assert len(listed & truth) >= 0.9 * len(listed), f"{decision}: precision"
         assert len(listed & truth) >= 0.8 * len(truth), f"{decision}: recall"
+
+
+def test_the_lists_and_the_lift_hold_for_other_samples_than_the_one_they_were_made_on(tmp_path):
+    listed, right, true = (dict.fromkeys(("cull", "boost"), 0) for _ in range(3))
+    for seed in (11, 12, 13):
+        told = sample.make(tmp_path / str(seed), seed=seed, users=12_000)["content"]
+        *_, cells, items = found_in(tmp_path / str(seed))
+        table = content_lists.judged(items)
+        for decision, truth in (("cull", set(told["duds"])), ("boost", set(told["gems"]))):
+            own = set(content_lists.chosen(table, decision)["content_id"])
+            listed[decision], right[decision] = listed[decision] + len(own), right[decision] + len(own & truth)
+            true[decision] += len(truth)
+        lift = place.lifts(cells, "editorial")[0].set_index("placement").loc["algorithm"]
+        assert lift["low"] < told["algorithm_lift"] - 1 < lift["high"], f"seed {seed}"
+    for decision in listed:
+        assert right[decision] >= 0.9 * listed[decision], f"{decision}: precision"
+        assert right[decision] >= 0.8 * true[decision], f"{decision}: recall"
 
 
 def test_the_algorithms_lift_lies_in_its_interval_though_raw_rates_say_otherwise(planted, sampled):
