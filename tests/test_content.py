@@ -14,13 +14,15 @@ from conftest import at, bound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opslib import sample
+from opslib import sample, text
 from opslib.errors import TooLittleError
 from opslib.metrics import content, content_readers, content_time
 from opslib.models import content_groups, content_lists, indices, place
 from opslib.models import content_readers as readers
 from opslib.models import content_time as over_time
 from opslib.models.content import KEEP
+from opslib.sentences import content as statements
+from opslib.sentences import content_more as more
 
 
 def happened(event: str, item: str | None, n: int = 1, day: int = 5, user: str = "u", **more) -> list[dict]:
@@ -324,6 +326,28 @@ def test_posts_without_reach_are_compared_and_on_no_list(con):
     got = con.to_pandas(content.content_numbers(posts(*rows)))
     table = content_lists.judged(content_lists.clean(content_lists.posts(got)))
     assert (table["decision"] == KEEP).all() and table.loc[table["index"].idxmax(), "content_id"] == "p20"
+    first = content_lists.leading(table, 3)
+    assert first["content_id"].iloc[0] == "p20" and first["impressions"].isna().all(), "nobody told how often"
+    likes = content_groups.chain(table, "category").set_index("event").loc["like", "rate"]
+    assert likes == pytest.approx(table["likes"].mean()), "per item"
+    rules = content_lists.Rules()
+    with text.speaking("en"):
+        assert "no impressions and no reach" in statements.cull(table, "reactions", rules)[0].text
+        assert statements.boost(table, "reactions", rules) == [] and "neither" in statements.headline(
+            table, "reactions"
+        )
+        shared = table.assign(shares=range(len(table)))
+        both = pd.concat([shared, shared.assign(category="d", shares=90)])
+        said = more.rates(content_groups.chain(both, "category"), "category", more.rate_format(table))
+    assert said and "%" not in said[0].text and said[0].format == "decimal"
+
+
+def test_weighted_interactions_of_posts_are_counted_against_their_reach(con):
+    got = con.to_pandas(
+        content.content_numbers(posts({"reach": 100, "likes": 4, "shares": 2}, {"reach": 300, "likes": 6, "shares": 0}))
+    )
+    items = content_lists.clean(content_lists.posts(got))
+    assert content_groups.weighted(items, {"like": 1, "share": 3})["rate"].tolist() == [pytest.approx(16 / 400)]
 
 
 REAL = os.environ.get("OPSLIB_REAL_DATA", "")
@@ -357,9 +381,7 @@ def test_real_posts_are_judged(con, name):
     got = content_lists.posts(con.to_pandas(content.content_numbers(bound("content", rows))))
     table = content_lists.judged(content_lists.clean(got))
     assert len(table) >= 0.99 * len(raw) and table["index"].between(0, np.inf).all()
-    assert (
-        content_groups.weighted(table.assign(opens=table["impressions"]), {"like": 1, "share": 3})["rate"].gt(0).all()
-    )
+    assert content_groups.weighted(table, {"like": 1, "share": 3})["rate"].gt(0).all()
     if "cosmetics" in name:
         decided = set(table["decision"])
         assert decided == {"cull", "boost", KEEP}

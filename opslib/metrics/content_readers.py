@@ -132,6 +132,13 @@ def readings(
     who = kept.select("reader").distinct().mutate(back=_.reader.reverse())
     who = who.order_by("back", "reader").limit(most_users).select(drawn="reader")
     found = kept.join(who, [("reader", "drawn")]).select(
-        "title", "category", user_id="reader", content_id="id", before=_.before.cast("int64"), after=_.after.cast("int64")
+        "title",
+        "category",
+        user_id="reader",
+        content_id="id",
+        before=_.before.cast("int64"),
+        after=_.after.cast("int64"),
     )
-    return found.select("user_id", "content_id", "title", "category", "before", "after").order_by("user_id", "content_id")
+    return found.select("user_id", "content_id", "title", "category", "before", "after").order_by(
+        "user_id", "content_id"
+    )

@@ -143,9 +143,7 @@ def bench_content_report(data: Data) -> Bench:
 
 def _bench(data: Data, name: str) -> Bench:
     root = _warehouse(data)
-    return Bench(
-        f"content, {name}", lambda: _seen(_ours(root)(name)), lambda: _seen(_by_hand(root)(name)), PROMISE
-    )
+    return Bench(f"content, {name}", lambda: _seen(_ours(root)(name)), lambda: _seen(_by_hand(root)(name)), PROMISE)
 
 
 Ask = Callable[..., pd.DataFrame]
