@@ -14,12 +14,15 @@ from conftest import at, bound
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opslib import sample, text
 from opslib.errors import TooLittleError
 from opslib.metrics import content, content_readers, content_time
 from opslib.models import content_groups, content_lists, indices, place
 from opslib.models import content_readers as readers
 from opslib.models import content_time as over_time
 from opslib.models.content import KEEP
+from opslib.sentences import content as statements
+from opslib.sentences import content_more as more
 
 
 def happened(event: str, item: str | None, n: int = 1, day: int = 5, user: str = "u", **more) -> list[dict]:
@@ -423,6 +426,28 @@ def test_posts_without_reach_are_compared_and_on_no_list(con):
     got = con.to_pandas(content.content_numbers(posts(*rows)))
     table = content_lists.judged(content_lists.clean(content_lists.posts(got)))
     assert (table["decision"] == KEEP).all() and table.loc[table["index"].idxmax(), "content_id"] == "p20"
+    first = content_lists.leading(table, 3)
+    assert first["content_id"].iloc[0] == "p20" and first["impressions"].isna().all(), "nobody told how often"
+    likes = content_groups.chain(table, "category").set_index("event").loc["like", "rate"]
+    assert likes == pytest.approx(table["likes"].mean()), "per item"
+    rules = content_lists.Rules()
+    with text.speaking("en"):
+        assert "no impressions and no reach" in statements.cull(table, "reactions", rules)[0].text
+        assert statements.boost(table, "reactions", rules) == [] and "neither" in statements.headline(
+            table, "reactions"
+        )
+        shared = table.assign(shares=range(len(table)))
+        both = pd.concat([shared, shared.assign(category="d", shares=90)])
+        said = more.rates(content_groups.chain(both, "category"), "category", more.rate_format(table))
+    assert said and "%" not in said[0].text and said[0].format == "decimal"
+
+
+def test_weighted_interactions_of_posts_are_counted_against_their_reach(con):
+    got = con.to_pandas(
+        content.content_numbers(posts({"reach": 100, "likes": 4, "shares": 2}, {"reach": 300, "likes": 6, "shares": 0}))
+    )
+    items = content_lists.clean(content_lists.posts(got))
+    assert content_groups.weighted(items, {"like": 1, "share": 3})["rate"].tolist() == [pytest.approx(16 / 400)]
 
 
 def test_posts_are_those_of_the_period_with_numbers_where_text_is_a_number(con):
@@ -463,9 +488,7 @@ def test_real_posts_are_judged(con, name):
     got = content_lists.posts(con.to_pandas(content.content_numbers(bound("content", rows))))
     table = content_lists.judged(content_lists.clean(got))
     assert len(table) >= 0.99 * len(raw) and table["index"].between(0, np.inf).all()
-    assert (
-        content_groups.weighted(table.assign(opens=table["impressions"]), {"like": 1, "share": 3})["rate"].gt(0).all()
-    )
+    assert content_groups.weighted(table, {"like": 1, "share": 3})["rate"].gt(0).all()
     if "cosmetics" in name:
         decided = set(table["decision"])
         assert decided == {"cull", "boost", KEEP}
@@ -478,10 +501,15 @@ def test_real_posts_are_judged(con, name):
 
 @pytest.fixture(scope="module")
 def planted(sampled):
+    return found_in(sampled.folder)
+
+
+def found_in(folder: Path) -> tuple:
+    """Connection, events, content, period, cells and clean items of a sample."""
     con = ibis.duckdb.connect()
 
     def read(name: str, clock: str, day: str) -> ibis.Table:
-        rows = con.read_parquet(str(sampled.folder / f"{name}.parquet"), table_name=name)
+        rows = con.read_parquet(str(folder / f"{name}.parquet"), table_name=name)
         return rows.mutate(**{day: (rows[clock] + ibis.interval(hours=8)).date()})
 
     events, known = read("events", "ts", "day"), read("content", "published_at", "published_day")
@@ -501,6 +529,23 @@ def test_duds_are_culled_and_gems_boosted(planted, sampled):
         listed = set(content_lists.chosen(table, decision)["content_id"])
         assert len(listed & truth) >= 0.9 * len(listed), f"{decision}: precision"
         assert len(listed & truth) >= 0.8 * len(truth), f"{decision}: recall"
+
+
+def test_the_lists_and_the_lift_hold_for_other_samples_than_the_one_they_were_made_on(tmp_path):
+    listed, right, true = (dict.fromkeys(("cull", "boost"), 0) for _ in range(3))
+    for seed in (11, 12, 13):
+        told = sample.make(tmp_path / str(seed), seed=seed, users=12_000)["content"]
+        *_, cells, items = found_in(tmp_path / str(seed))
+        table = content_lists.judged(items)
+        for decision, truth in (("cull", set(told["duds"])), ("boost", set(told["gems"]))):
+            own = set(content_lists.chosen(table, decision)["content_id"])
+            listed[decision], right[decision] = listed[decision] + len(own), right[decision] + len(own & truth)
+            true[decision] += len(truth)
+        lift = place.lifts(cells, "editorial")[0].set_index("placement").loc["algorithm"]
+        assert lift["low"] < told["algorithm_lift"] - 1 < lift["high"], f"seed {seed}"
+    for decision in listed:
+        assert right[decision] >= 0.9 * listed[decision], f"{decision}: precision"
+        assert right[decision] >= 0.8 * true[decision], f"{decision}: recall"
 
 
 def test_the_algorithms_lift_lies_in_its_interval_though_raw_rates_say_otherwise(planted, sampled):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from opslib import contract
 from opslib.metrics._acquired import within
 from opslib.metrics._periods import Period, whole
 
@@ -24,21 +25,37 @@ def names(opened: str) -> dict[str, str]:
     return {"impression": "impressions", opened: "opens", "complete": "completes", **REACTIONS}
 
 
-def item_rows(events: ir.Table, period: Period | None, opened: str, metric: str) -> ir.Table:
-    """The events of the period that carry an item and say what became of it."""
-    rows = within(events, "day", period, metric)
-    return rows.filter(_.event.isin(list(names(opened))) & _.content_id.notnull() & (_.content_id != ""))
+def item_rows(
+    events: ir.Table, period: Period | None, opened: str, metric: str, counts: Sequence[str] = ()
+) -> ir.Table:
+    """The events of the period that carry an item and say what became of it; only those that make these counts."""
+    kinds = [event for event, count in names(opened).items() if not counts or count in counts]
+    rows = within(events, "day", period, metric).filter(_.event.isin(kinds) & _.content_id.notnull())
+    return rows.filter(_.content_id != "") if rows.content_id.type().is_string() else rows
+
+
+def times(happens: ir.BooleanValue) -> ir.IntegerScalar:
+    """How often something happens."""
+    return ibis.ifelse(happens, 1, 0).sum().cast("int64")
 
 
 def counted(opened: str) -> dict[str, ir.IntegerScalar]:
     """One sum for each kind of event."""
-    return {name: ibis.ifelse(_.event == event, 1, 0).sum().cast("int64") for event, name in names(opened).items()}
+    return {name: times(_.event == event) for event, name in names(opened).items()}
+
+
+def keyed(rows: ir.Table, content: ir.Table) -> tuple[ir.Table, ir.Table]:
+    """Integer ids inside, where both tables carry them; `content` keeps its text id as `id`."""
+    content = content.mutate(id=content.content_id)
+    rows, content = contract.keyed(rows, content, names=("content_id",))
+    return rows, content
 
 
 def described(content: ir.Table) -> ir.Table:
-    """One row per item: what it is, blanks named."""
+    """One row per item: what it is, blanks named; with its text id as `id`, where `content` is `keyed`."""
     texts = {c: _[c].nullif("").fill_null(NONE) for c in ITEM if c != "originality"}
-    return content.select("content_id", "published_day", "title", "originality", **texts)
+    own = ["id"] if "id" in content.columns else []
+    return content.select("content_id", *own, "published_day", "title", "originality", **texts)
 
 
 def placed(rows: ir.Table) -> dict[str, ir.Value]:
@@ -62,8 +79,13 @@ def weight(column: ir.Value, factors: Mapping | None) -> ir.FloatingValue:
     return ibis.cases(*((column == value, round(float(f), 6)) for value, f in factors.items()), else_=1.0)
 
 
-def most_shown(rows: ir.Table, most: int, metric: str) -> ir.Table:
-    """The items with most impressions, `most` of them; of equals the first by name."""
+def most_shown(shown: ir.Table, content: ir.Table, most: int, metric: str) -> ir.Table:
+    """The known items with most impressions, `most` of them, as `item`; of equals the first by name.
+
+    `shown`: impressions. `content`: both as of `keyed`.
+    """
     whole(most, 1, 100_000, "most", metric)
-    shown = rows.filter(_.event == "impression").group_by("content_id").agg(shown=_.count())
-    return shown.order_by(ibis.desc("shown"), "content_id").limit(most)
+    counts = shown.group_by("content_id").agg(shown=_.count())
+    known = content.select("id", "published_day", item="content_id")
+    both = known.join(counts, [("item", "content_id")]).drop("content_id")
+    return both.order_by(ibis.desc("shown"), "id").limit(most)

@@ -8,7 +8,6 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib import contract
 from opslib.metrics import _content
 from opslib.metrics._content import NONE
 from opslib.metrics._periods import Period, as_day, bounds, one_of
@@ -49,12 +48,12 @@ def content_items(
     Source: terms.yml, `content.index`.
     """
     day = None if recent is None else as_day(recent, "recent", "content_items")
+    events, content = _content.keyed(events, content)
     rows = _content.item_rows(events, period, opened, "content_items")
-    rows, content = _keyed(rows, content)
     if ages:
-        born = content.select("content_id", born=_.published_day)
-        rows = rows.left_join(born, "content_id").drop("content_id_right")
-        rows = rows.mutate(band=_content.band(_.day.delta(_.born, unit="day").fill_null(0)))
+        born = content.select(known="content_id", born=_.published_day)
+        rows = rows.join(born, [("content_id", "known")])
+        rows = rows.mutate(band=_content.band(_.day.delta(_.born, unit="day")))
     place = _content.placed(rows)
     shown = ibis.ifelse(_.event == "impression", 1, 0).cast("float64")  # engines read 1.0 as a decimal
     rows = rows.mutate(shown=shown, **place, bare=_.position.isnull())
@@ -112,8 +111,8 @@ def content_chain(
     ValueError  if `by` is not source, category, author_id, topic or placement.
     """
     one_of(by, GROUPS, "by", "content_chain")
+    events, content = _content.keyed(events, content)
     rows = _content.item_rows(events, period, opened, "content_chain")
-    rows, content = _keyed(rows, content)
     shown = ibis.ifelse(_.event == "impression", _.content_id, None).nunique().cast("int64")
     if by == "placement":
         rows = rows.mutate(placement=_content.placed(rows)["placement"])
@@ -159,8 +158,8 @@ def content_cells(
     impressions, opens, completes : int   each at most as many as the one before
     shown    : int   impressions of the item in the period, with those of other cells
 
-    Definition: the `most` items with most impressions in the period. An open or completion without an impression in the
-    same cell is left out: it has no denominator.
+    Definition: the `most` items of `content` with most impressions in the period. An open or completion without an
+    impression in the same cell is left out: it has no denominator.
     Error: binomial in each cell.
     Source: terms.yml, `content.placement_lift`.
 
@@ -168,19 +167,17 @@ def content_cells(
     ------
     ValueError  if `most` is not 1 to 100,000.
     """
-    rows = _content.item_rows(events, period, opened, "content_cells")
-    rows = rows.filter(_.event.isin(["impression", opened, "complete"]))
-    top = _content.most_shown(rows, most, "content_cells")
-    rows = rows.join(top, "content_id").left_join(
-        content.select(known="content_id", born=_.published_day), [("content_id", "known")]
-    )
-    rows = rows.mutate(age=_content.band(_.day.delta(_.born, unit="day").fill_null(0)), **_content.placed(rows))
+    events, content = _content.keyed(events, content)
+    rows = _content.item_rows(events, period, opened, "content_cells", ("impressions", "opens", "completes"))
+    # Impressions are read on their own: a table that is used twice is held in memory whole by some engines.
+    shown = _content.item_rows(events, period, opened, "content_cells", ("impressions",))
+    rows = rows.join(_content.most_shown(shown, content, most, "content_cells"), [("content_id", "item")])
+    rows = rows.mutate(age=_content.band(_.day.delta(_.published_day, unit="day")), **_content.placed(rows))
     kinds = {k: v for k, v in _content.counted(opened).items() if k in ("impressions", "opens", "completes")}
-    cells = rows.group_by("content_id", "placement", "position", "age").agg(**kinds, shown=_.shown.max())
+    cells = rows.group_by("id", "placement", "position", "age").agg(**kinds, shown=_.shown.max())
     cells = cells.filter(_.impressions > 0).mutate(opens=ibis.least(_.opens, _.impressions))
-    return cells.mutate(completes=ibis.least(_.completes, _.opens)).order_by(
-        "content_id", "placement", "position", "age"
-    )
+    cells = cells.mutate(completes=ibis.least(_.completes, _.opens)).rename(content_id="id")
+    return cells.order_by("content_id", "placement", "position", "age")
 
 
 def content_numbers(content: ir.Table, *, period: Period | None = None) -> ir.Table:
@@ -218,13 +215,6 @@ def _number(rows: ir.Table, name: str) -> ir.Value:
     return ibis.ifelse(value >= 0, value, None)
 
 
-def _keyed(rows: ir.Table, content: ir.Table) -> tuple[ir.Table, ir.Table]:
-    """Integer ids inside, where both tables carry them; `content` keeps its text id as `id`."""
-    content = content.mutate(id=content.content_id)
-    rows, content = contract.keyed(rows, content, names=("content_id",))
-    return rows, content
-
-
 def _named(sums: ir.Table, content: ir.Table) -> ir.Table:
     """With what the item is, under its text id."""
     texts = {c: _[c].nullif("").fill_null(NONE) for c in _content.ITEM if c != "originality"}
@@ -252,24 +242,27 @@ def content_unknown(
     Source: opslib.contract, events.
     """
     rows = _content.item_rows(events, period, opened, "content_unknown")
-    rows = rows.left_join(content.select(known="content_id").distinct(), [("content_id", "known")])
+    shown, read = _.event == "impression", _.event == opened
     items = rows.group_by("content_id").agg(
-        impressions=ibis.ifelse(_.event == "impression", 1, 0).sum(), opens=ibis.ifelse(_.event == opened, 1, 0).sum()
+        all=_.count(),
+        impressions=_content.times(shown),
+        opens=_content.times(read),
+        negative=_content.times(read & (_.duration_s < 0)),
+        bare=_content.times(shown & _.position.isnull()),
     )
-    blind = items.filter((_.impressions == 0) & (_.opens > 0))
-    opens, shown = rows.filter(_.event == opened), rows.filter(_.event == "impression")
+    items = items.left_join(content.select(known="content_id").distinct(), [("content_id", "known")])
     found = {
-        "unknown_item": (rows.filter(_.known.isnull()).agg(n=_.count(), example=_.content_id.min()), rows),
-        "opens_without_impressions": (
-            blind.agg(n=_.opens.sum().fill_null(0).cast("int64"), example=_.content_id.min()),
-            opens,
-        ),
-        "negative_dwell": (opens.filter(_.duration_s < 0).agg(n=_.count(), example=_.content_id.min()), opens),
-        "no_position": (shown.filter(_.position.isnull()).agg(n=_.count(), example=_.content_id.min()), shown),
+        "unknown_item": (_.known.isnull(), "all", "all"),
+        "opens_without_impressions": (_.impressions == 0, "opens", "opens"),
+        "negative_dwell": (ibis.literal(True), "negative", "opens"),
+        "no_position": (ibis.literal(True), "bare", "impressions"),
     }
-    parts = [
-        t.cross_join(whole.agg(of=_.count())).select("n", "of", "example", issue=ibis.literal(name))
-        for name, (t, whole) in found.items()
-    ]
-    total = ibis.union(*(t.select("issue", "n", "of", "example") for t in parts))
-    return total.filter(_.n > 0).order_by("issue")
+    parts = []
+    for name, (where, count, of) in found.items():
+        n = ibis.ifelse(where, _[count], 0)
+        told = items.mutate(n=n).agg(
+            n=_.n.sum(), of=_[of].sum(), example=ibis.ifelse(_.n > 0, _.content_id, None).min()
+        )
+        parts.append(told.select(n=_.n.fill_null(0), of=_.of.fill_null(0), example="example", issue=ibis.literal(name)))
+    total = ibis.union(*parts).mutate(n=_.n.cast("int64"), of=_.of.cast("int64"))
+    return total.select("issue", "n", "of", "example").filter(_.n > 0).order_by("issue")

@@ -49,32 +49,25 @@ def segment_reading(
     if by != FAVOURITE and by not in users.columns:
         raise ValueError(f"segment_reading: by must be {FAVOURITE!r} or a column of users, got {by!r}")
     events, users = contract.keyed(events, users)
-    kinds = _content.item_rows(events, None, opened, "segment_reading").filter(
-        _.event.isin(["impression", opened, "complete"])
-    )
+    events, content = _content.keyed(events, content)
     named = _content.described(content).select("category", item="content_id")
-    rows = kinds.join(named, [("content_id", "item")]).select("user_id", "event", "day", "category")
     days = bounds(period, "segment_reading")
-    now = rows if days is None else rows.filter(_.day.between(*map(ibis.date, days)))
+    now = _content.item_rows(events, period, opened, "segment_reading", ("impressions", "opens", "completes"))
+    now = now.join(named, [("content_id", "item")])
+    each = now.group_by("category", "user_id").agg(
+        n=_content.times(_.event == "impression").cast("float64"),
+        o=_content.times(_.event == opened),
+        x=_content.times(_.event == "complete").cast("float64"),
+    )
     if by == FAVOURITE:
-        before = rows.filter((_.event == opened) & (rows.day < ibis.date(days[0]) if days else ibis.literal(True)))
-        counts = before.group_by("user_id", "category").agg(n=_.count())
-        first = ibis.row_number().over(group_by="user_id", order_by=[ibis.desc("n"), "category"])
-        members = counts.mutate(place=first).filter(_.place == 0).select(member="user_id", segment="category")
+        earlier = events if days is None else events.filter(_.day < ibis.date(days[0]))
+        members = _favourites(_content.item_rows(earlier, None, opened, "segment_reading", ("opens",)), named)
     else:
         members = users.select(member="user_id", segment=users[by].cast("string").nullif("").fill_null(NONE))
-    each = (
-        now.join(members, [("user_id", "member")])
-        .group_by("segment", "category", "user_id")
-        .agg(
-            n=ibis.ifelse(_.event == "impression", 1, 0).sum().cast("float64"),
-            o=ibis.ifelse(_.event == opened, 1, 0).sum(),
-            x=ibis.ifelse(_.event == "complete", 1, 0).sum().cast("float64"),
-        )
-    )
-    each = each.filter(_.n > 0)
     return (
-        each.group_by("segment", "category")
+        each.filter(_.n > 0)
+        .join(members, [("user_id", "member")])
+        .group_by("segment", "category")
         .agg(
             users=_.count(),
             impressions=_.n.sum().cast("int64"),
@@ -87,6 +80,13 @@ def segment_reading(
         )
         .order_by("segment", "category")
     )
+
+
+def _favourites(opens: ir.Table, named: ir.Table) -> ir.Table:
+    """Each user as `member`, and the category of which they opened most as `segment`; of equals the first by name."""
+    counts = opens.join(named, [("content_id", "item")]).group_by("user_id", "category").agg(n=_.count())
+    first = ibis.row_number().over(group_by="user_id", order_by=[ibis.desc("n"), "category"])
+    return counts.mutate(place=first).filter(_.place == 0).select(member="user_id", segment="category")
 
 
 def readings(
@@ -108,7 +108,7 @@ def readings(
     user_id, content_id, title, category : string
     before, after : int   1 where the user opened it before `split`, on it or later
 
-    Definition: the `most_items` items with most openers in the period, and `most_users` of their users, drawn by the id
+    Definition: the `most_items` known items with most openers in the period, and `most_users` of their users, drawn by the id
     read backwards, so that no cohort is preferred and a run can be repeated. Without `split` all of it is before.
     Error: none, a sample of users.
     Source: models.recommend.
@@ -119,17 +119,26 @@ def readings(
     """
     whole(most_items, 2, 100_000, "most_items", "readings")
     whole(most_users, 2, 100_000, "most_users", "readings")
-    rows = _content.item_rows(events, period, opened, "readings").filter(_.event == opened)
-    rows = rows.select("user_id", "content_id", "day")
-    known = _content.described(content).select("title", "category", item="content_id")
-    top = rows.group_by("content_id").agg(openers=_.user_id.nunique())
-    top = top.order_by(ibis.desc("openers"), "content_id").limit(most_items).select(best="content_id")
-    kept = rows.join(known, [("content_id", "item")]).join(top, [("content_id", "best")])
-    who = kept.select("user_id").distinct().mutate(back=_.user_id.reverse())
-    who = who.order_by("back", "user_id").limit(most_users).select(reader="user_id")
-    kept = kept.join(who, [("user_id", "reader")])
-    late = kept.day.isnull() if split is None else kept.day >= ibis.date(as_day(split, "split", "readings"))
-    found = kept.group_by("user_id", "content_id", "title", "category").agg(
-        before=ibis.ifelse(late, 0, 1).max().cast("int64"), after=ibis.ifelse(late, 1, 0).max().cast("int64")
+    events, content = _content.keyed(contract.keyed(events.mutate(reader=_.user_id)), content)
+    opens = _content.item_rows(events, period, opened, "readings", ("opens",))
+    late = opens.day.isnull() if split is None else opens.day >= ibis.date(as_day(split, "split", "readings"))
+    pairs = opens.group_by("content_id", "user_id").agg(
+        reader=_.reader.min(), before=ibis.ifelse(late, 0, 1).max(), after=ibis.ifelse(late, 1, 0).max()
     )
-    return found.order_by("user_id", "content_id")
+    known = _content.described(content).select("id", "title", "category", item="content_id")
+    top = pairs.group_by("content_id").agg(openers=_.count()).join(known, [("content_id", "item")])
+    top = top.order_by(ibis.desc("openers"), "id").limit(most_items).drop("content_id", "openers")
+    kept = pairs.join(top, [("content_id", "item")])
+    who = kept.select("reader").distinct().mutate(back=_.reader.reverse())
+    who = who.order_by("back", "reader").limit(most_users).select(drawn="reader")
+    found = kept.join(who, [("reader", "drawn")]).select(
+        "title",
+        "category",
+        user_id="reader",
+        content_id="id",
+        before=_.before.cast("int64"),
+        after=_.after.cast("int64"),
+    )
+    return found.select("user_id", "content_id", "title", "category", "before", "after").order_by(
+        "user_id", "content_id"
+    )

@@ -73,9 +73,10 @@ def item_ages(
     ValueError  if `days` is not 3 to 365.
     """
     opens, _grown = _aged(events, content, days, opened, until, "item_ages")
-    top = opens.group_by("content_id").agg(total=_.n.sum()).order_by(ibis.desc("total"), "content_id").limit(most)
-    kept = opens.join(top, "content_id").group_by("content_id", "title", "category", "age").agg(views=_.views.sum())
-    return kept.order_by("content_id", "age")
+    top = opens.group_by("content_id", "id").agg(total=_.n.sum()).order_by(ibis.desc("total"), "id").limit(most)
+    top = top.select("content_id")
+    kept = opens.join(top, "content_id").group_by("id", "title", "category", "age").agg(views=_.views.sum())
+    return kept.rename(content_id="id").order_by("content_id", "age")
 
 
 def _aged(
@@ -83,17 +84,18 @@ def _aged(
 ) -> tuple[ir.Table, ir.Table]:
     """Opens per (item, age) and the items old enough."""
     whole(days, 3, 365, "days", metric)
-    rows = events.filter((_.event == opened) & _.content_id.notnull()).select("content_id", "day")
-    last = observed_until(events, until, metric)
-    first = events.day.min().as_scalar()
+    last, first = observed_until(events, until, metric), events.day.min().as_scalar()
+    events, content = _content.keyed(events, content)
+    rows = events.filter((_.event == opened) & _.content_id.notnull())
+    rows = rows.group_by("content_id", "day").agg(n=_.count())
     grown = _content.described(content).filter(
         (_.published_day >= first) & (_.published_day + ibis.interval(days=days) <= last)
     )
-    daily = rows.group_by("day").agg(total=_.count())
+    daily = rows.group_by("day").agg(total=_.n.sum())
     mean = daily.agg(mean=_.total.mean())
     daily = daily.cross_join(mean).select(opened_day="day", weight=_.mean / _.total)
-    counts = rows.group_by("content_id", "day").agg(n=_.count()).join(daily, [("day", "opened_day")])
-    born = grown.select("title", "category", "published_day", item="content_id")
+    counts = rows.join(daily, [("day", "opened_day")])
+    born = grown.select("id", "title", "category", "published_day", item="content_id")
     counts = counts.join(born, [("content_id", "item")]).mutate(age=_.day.delta(_.published_day, unit="day"))
     counts = counts.filter(_.age.between(0, days)).mutate(views=_.n * _.weight, age=_.age.cast("int64"))
     return counts, grown
@@ -124,7 +126,8 @@ def content_hours(
     """
     whole(days, 1, 60, "days", "content_hours")
     last, first = observed_until(events, None, "content_hours"), events.day.min().as_scalar()
-    items = _content.described(content.mutate(at=_.published_at)).join(
+    events, content = _content.keyed(events, content)
+    items = _content.described(content).join(
         content.select(item="content_id", at="published_at"), [("content_id", "item")]
     )
     if period is not None:
@@ -166,6 +169,7 @@ def topic_weeks(
     """
     whole(weeks, 2, 53, "weeks", "topic_weeks")
     last = observed_until(events, until, "topic_weeks")
+    events, content = _content.keyed(events, content)
     items = _content.described(content)
     rows = events.filter(_.event.isin(["impression", opened, "complete"]) & _.content_id.notnull())
     rows = rows.select("content_id", "event", "day").mutate(ago=_.day.delta(last, unit="day") * -1)

@@ -55,9 +55,8 @@ def clustered(frame: pd.DataFrame, *, by: str | list[str], hits: str, of: str, l
 def chain(items: pd.DataFrame, by: str) -> pd.DataFrame:
     """Every rate of the chain by group: one row per (by, event) as `clustered`, with data only."""
     parts = []
-    opened = "opens" in items and (items["opens"] > 0).any()
     for name, (hits, of) in RATES.items():
-        of = of if opened else "impressions"  # posts tell reactions and reach, not who opened them
+        of = of if _opened(items) else "impressions"
         if hits in items and (items[hits] > 0).any() and (items[of] > 0).any():
             parts.append(clustered(items, by=by, hits=hits, of=of).assign(event=name))
     if not parts:
@@ -67,10 +66,15 @@ def chain(items: pd.DataFrame, by: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _opened(items: pd.DataFrame) -> bool:
+    """Posts tell reactions and reach, not who opened them: then an impression is what a reaction is counted against."""
+    return "opens" in items and bool((items["opens"] > 0).any())
+
+
 def weighted(items: pd.DataFrame, weights: dict[str, float], *, by: str = "category") -> pd.DataFrame:
-    """Weighted interactions per opened item, by group: Σ weight × reactions / opens, as `clustered`."""
+    """Weighted interactions per open, by group: Σ weight × reactions / opens, or impressions where nobody opens; as `clustered`."""
     total = sum(items[REACTIONS[name]].fillna(0) * w for name, w in weights.items() if REACTIONS.get(name) in items)
-    return clustered(items.assign(_w=total), by=by, hits="_w", of="opens")
+    return clustered(items.assign(_w=total), by=by, hits="_w", of="opens" if _opened(items) else "impressions")
 
 
 def leaders(items: pd.DataFrame, *, hits: str, of: str, most: int = 10) -> pd.DataFrame:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from opslib.errors import TooLittleError
 from opslib.models.content import KEEP
+from opslib.models.content_groups import REACTIONS
 from opslib.models.indices import GammaPrior, above, gamma_prior, indices
 from opslib.text import say
 
-REACTIONS = ("likes", "comments", "favorites", "shares", "follows")
 OUTCOMES = ("completes", "opens", "reactions")
 
 
@@ -81,7 +81,7 @@ def outcome(items: pd.DataFrame) -> str:
     for name in OUTCOMES[:2]:
         if (items[name] > 0).any():
             return name
-    if any((items[name] > 0).any() for name in REACTIONS if name in items):
+    if any((items[name] > 0).any() for name in REACTIONS.values() if name in items):
         return "reactions"
     raise TooLittleError(
         say(
@@ -131,7 +131,7 @@ def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "catego
 
 
 def _reactions(items: pd.DataFrame) -> pd.Series:
-    return items[[c for c in REACTIONS if c in items]].fillna(0).sum(axis=1).astype(float)
+    return items[[c for c in REACTIONS.values() if c in items]].fillna(0).sum(axis=1).astype(float)
 
 
 def _decided(table: pd.DataFrame, prior: GammaPrior, rules: Rules) -> pd.DataFrame:
@@ -194,6 +194,12 @@ def chosen(table: pd.DataFrame, decision: str) -> pd.DataFrame:
     """The items of one decision, largest gain first."""
     rows = table[table["decision"] == decision]
     return rows.sort_values(["gain", "content_id"], ascending=[False, True]).reset_index(drop=True)
+
+
+def leading(table: pd.DataFrame, most: int = 10) -> pd.DataFrame:
+    """The items with the best lower bound of the index, best first: rows of `judged`; impressions nobody told are blank."""
+    rows = table.nlargest(most, "low").reset_index(drop=True)
+    return rows.assign(impressions=rows["impressions"].where(rows["exposed"])) if "exposed" in rows else rows
 
 
 def followed(table: pd.DataFrame, cull: pd.DataFrame | None, boost: pd.DataFrame | None) -> pd.DataFrame:

@@ -149,11 +149,13 @@ def _crumbs(run: dict[str, Any]) -> str:
 
 
 def _top(found: list[dict[str, Any]]) -> str:
-    """Every finding, worst first, linked to its section."""
+    """Every finding, worst first, linked to its section; what several parts lack is said once."""
     if not found:
         return ""
     title = say(zh="结论", en="Findings")
-    items = [render.finding(f, f["section"]) for f in found]
+    lacking = {f["text"]: f for f in reversed(found) if f["id"].startswith("too_little.")}
+    kept = [f for f in found if lacking.get(f["text"], f) is f]
+    items = [render.finding(f, f["section"]) for f in kept]
     return f'<section class="top" aria-label="{title}"><h2 class="hide">{title}</h2>{render.findings(items)}</section>'
 
 

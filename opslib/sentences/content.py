@@ -25,6 +25,12 @@ def outcome_name(name: str) -> str:
 def headline(table: pd.DataFrame, outcome: str) -> str:
     """The page's one sentence."""
     cull, boost = chosen(table, "cull"), chosen(table, "boost")
+    if cull.empty and boost.empty and _unexposed(table):
+        return say(
+            zh="{n} 条内容没有曝光或触达数：只能相互比较，不能判定该停还是该推。",
+            en="{n} items without impressions or reach: they can be compared, but neither stopped nor pushed.",
+            n=text.number(len(table)),
+        )
     if cull.empty and boost.empty:
         return say(
             zh="{n} 条内容中，没有哪条能有把握地判为该停或该推；继续测试。",
@@ -48,8 +54,11 @@ def evidence(table: pd.DataFrame, decision: str, outcome: str) -> list[str]:
 
 def _evidence(row: dict[str, Any], outcome: str) -> str:
     return say(
-        zh="{shown} 次曝光得到 {hits} 次{what}，同类目平均内容在相同位置应有 {expected} 次；指数 {index}（{span}）",
-        en="{shown} impressions brought {hits} {what}, an average item in the same places {expected}; index {index} ({span})",
+        zh="{shown} 次曝光得到 {hits} 次{what}，同类目平均内容{where}应有 {expected} 次；指数 {index}（{span}）",
+        en="{shown} impressions brought {hits} {what}, an average item {where} {expected}; index {index} ({span})",
+        where=say(zh="在相同位置", en="in the same places")
+        if "worth" in row
+        else say(zh="在同样曝光下", en="with as many impressions"),
         shown=text.number(row["impressions"]),
         hits=text.number(row["hits"]),
         what=outcome_name(outcome),
@@ -64,58 +73,62 @@ def cull(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list
     rows = chosen(table, "cull")
     if rows.empty:
         return [_nothing("cull", table, rules.cull_below)]
-    whole = Finding(
-        "content.cull",
-        "act",
-        say(
-            zh="有 {n} 条内容应停止展示：占近期 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}。",
-            en="{n} items should no longer be shown: they take {share} of recent impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week.",
-            n=len(rows),
-            share=text.percent(rows["week"].sum() / table["week"].sum()),
-            limit=text.percent(rules.cull_below, 0),
-            what=outcome_name(outcome),
-            gain=text.number(round(float(rows["gain"].sum()))),
-        ),
-        metric="content.cull",
-        value=len(rows),
-        low=len(rows) - float(rows["wrong"].sum()),
-        high=len(rows),
-        n=len(table),
+    words = say(
+        zh="有 {n} 条内容应停止展示：占近期 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}。",
+        en="{n} items should no longer be shown: they take {share} of recent impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week.",
+        n=len(rows),
+        share=text.percent(rows["week"].sum() / table["week"].sum()),
+        limit=text.percent(rules.cull_below, 0),
+        what=outcome_name(outcome),
+        gain=text.number(round(float(rows["gain"].sum()))),
     )
-    return [whole, *(_item("cull", row, "act", outcome) for row in rows.head(most).to_dict("records"))]
+    return _listed("cull", words, rows, table, outcome, most)
 
 
 def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list[Finding]:
-    """What deserves more exposure: the list as a whole, then the items that would bring most."""
+    """What deserves more exposure: the list as a whole, then the items that would bring most.
+
+    Nothing where nobody tells how often items were shown: `cull` has said so.
+    """
     rows = chosen(table, "boost")
+    if rows.empty and _unexposed(table):
+        return []
     if rows.empty:
         return [_nothing("boost", table, rules.boost_above)]
+    words = say(
+        zh="有 {n} 条内容值得加大曝光：只占近期 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
+        en="{n} items deserve more exposure: they hold {share} of recent impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
+        n=len(rows),
+        share=text.percent(rows["week"].sum() / table["week"].sum()),
+        limit=text.write(rules.boost_above, "times"),
+        times=text.write(rules.boost_times, "times"),
+        what=outcome_name(outcome),
+        gain=text.number(round(float(rows["gain"].sum()))),
+    )
+    return _listed("boost", words, rows, table, outcome, most)
+
+
+def _listed(
+    decision: str, words: str, rows: pd.DataFrame, table: pd.DataFrame, outcome: str, most: int
+) -> list[Finding]:
+    """The list as a whole, with as many right ones as are to be expected, then its first items."""
     whole = Finding(
-        "content.boost",
+        f"content.{decision}",
         "act",
-        say(
-            zh="有 {n} 条内容值得加大曝光：只占近期 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
-            en="{n} items deserve more exposure: they hold {share} of recent impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
-            n=len(rows),
-            share=text.percent(rows["week"].sum() / table["week"].sum()),
-            limit=text.write(rules.boost_above, "times"),
-            times=text.write(rules.boost_times, "times"),
-            what=outcome_name(outcome),
-            gain=text.number(round(float(rows["gain"].sum()))),
-        ),
-        metric="content.boost",
+        words,
+        metric=f"content.{decision}",
         value=len(rows),
         low=len(rows) - float(rows["wrong"].sum()),
         high=len(rows),
         n=len(table),
     )
-    return [whole, *(_item("boost", row, "act", outcome) for row in rows.head(most).to_dict("records"))]
+    return [whole, *(_item(decision, row, outcome) for row in rows.head(most).to_dict("records"))]
 
 
-def _item(decision: str, row: dict[str, Any], level: str, outcome: str) -> Finding:
+def _item(decision: str, row: dict[str, Any], outcome: str) -> Finding:
     return Finding(
         f"content.{decision}.{row['content_id']}",
-        level,
+        "act",
         say(
             zh="{verb}「{title}」（「{category}」）：{why}；判错概率 {wrong}。",
             en="{verb} “{title}” (“{category}”): {why}; chance of being wrong {wrong}.",
@@ -143,7 +156,18 @@ def _chance(value: float) -> str:
     return "< 0.1%" if value < 0.001 else text.percent(value)
 
 
+def _unexposed(table: pd.DataFrame) -> bool:
+    return "exposed" in table and not table["exposed"].any()
+
+
 def _nothing(decision: str, table: pd.DataFrame, limit: float) -> Finding:
+    if _unexposed(table):
+        words = say(
+            zh="数据里没有曝光或触达数：{n} 条内容只能相互比较，不能判定该停还是该推（展示多的互动自然多）；请载入 impressions 或 reach 列。",
+            en="The data tells no impressions and no reach: {n} items can be compared, but neither stopped nor pushed, because what is shown more gets more reactions; load a column impressions or reach.",
+            n=text.number(len(table)),
+        )
+        return Finding(f"content.{decision}.none", "info", words, metric=f"content.{decision}")
     words = {
         "cull": say(zh="没有内容能有把握地判为该停止展示", en="No item is surely bad enough to stop showing it"),
         "boost": say(zh="没有内容能有把握地判为该加大曝光", en="No item is surely good enough to push it"),

@@ -10,8 +10,13 @@ from opslib.report.finding import Finding
 from opslib.text import say
 
 
-def rates(table: pd.DataFrame, by: str) -> list[Finding]:
-    """Which group is opened, and finished, most and least; only if their intervals do not meet."""
+def rate_format(items: pd.DataFrame) -> str:
+    """Rates of what was shown are percent; where nobody says how often items were shown, they are reactions per item."""
+    return "percent" if "exposed" not in items or items["exposed"].any() else "decimal"
+
+
+def rates(table: pd.DataFrame, by: str, kind: str = "percent") -> list[Finding]:
+    """Which group is opened, finished and shared most and least, and whether their intervals meet; `kind` as of `rate_format`."""
     found = []
     for event in ("read", "complete", "share"):
         rows = table[(table["event"] == event) & table["low"].notna()].sort_values("rate")
@@ -26,11 +31,11 @@ def rates(table: pd.DataFrame, by: str) -> list[Finding]:
                 say(
                     zh="{event}最高的是「{best}」（{high}），最低的是「{worst}」（{low}）{sure}。",
                     en="{event}: highest for “{best}” ({high}), lowest for “{worst}” ({low}){sure}.",
-                    event=_rate_name(event),
+                    event=_rate_name(event) if kind == "percent" else say(zh="每条内容的分享", en="Shares per item"),
                     best=columns.value_name(by, best[by]),
-                    high=text.percent(best["rate"]),
+                    high=text.write(best["rate"], kind),
                     worst=columns.value_name(by, worst[by]),
-                    low=text.percent(worst["rate"]),
+                    low=text.write(worst["rate"], kind),
                     sure="" if apart else say(zh="，差异可能是偶然", en="; this may be chance"),
                 ),
                 metric="content.open_rate",
@@ -39,7 +44,7 @@ def rates(table: pd.DataFrame, by: str) -> list[Finding]:
                 high=best["high"],
                 n=best["of"],
                 base=worst["rate"],
-                format="percent",
+                format=kind,
             )
         )
     return found
