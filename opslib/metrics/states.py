@@ -118,14 +118,13 @@ def _check(metric: str, new_days: int, active_days: int, silent_days: int, churn
 
 
 def _states(rows: ir.Table, end: ir.DateValue, new: int, often: int, silent: int, churn: int) -> ir.Table:
-    days = rows.select("user_id", "day").distinct()
-    days = days.mutate(away=end.delta(days.day, unit="day").cast("int64"))
+    days = rows.select("user_id", "day", away=end.delta(rows.day, unit="day").cast("int64"))
     user = days.group_by("user_id").agg(
         first_day=_.day.min(),
         last_day=_.day.max(),
         age=_.away.max(),
         days_away=_.away.min(),
-        active_days=ibis.ifelse(_.away < silent, 1, 0).sum().cast("int64"),
+        active_days=_.day.nunique(where=_.away < silent).cast("int64"),
     )
     state = ibis.cases(
         (user.age < new, "new"),
