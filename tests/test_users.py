@@ -266,13 +266,20 @@ def test_three_users_apart_from_all_others_are_no_persona():
 def test_an_attribute_known_of_few_is_told_and_not_compared():
     profiles = crowd(300)
     known = pd.DataFrame(
-        {"user_id": profiles.index, "age": np.where(np.arange(300) % 10 == 0, "18-24", None), "city": "一线"}
+        {
+            "user_id": profiles.index,
+            "age": np.where(np.arange(300) % 10 == 0, "18-24", None),
+            "city": ["一线", "二线"] * 150,
+        }
     )
+    known["one"] = "same"
     table = behaviour.compared(profiles, known, None, often=20, rarely=5, least=0.2)
     assert "age" not in table and "city" in table and table["frequent"].nunique() == 2
+    assert "one" not in table and "channel" not in table, "what is the same for everybody compares nothing"
     with speaking("en"):
         said = users_people.coverage(known, profiles.index, 0.2)
     assert "10%" in said and "not compared" in said
+    assert users_people.feature("income_band") == "收入" and users_people.feature("shoe_size") == "shoe_size"
 
 
 def test_users_who_came_last_week_cannot_be_frequent_and_are_not_called_rare():

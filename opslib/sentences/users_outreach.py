@@ -128,7 +128,7 @@ def effect_labels() -> dict[str, str]:
 
 
 def play_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Plays under their names with what they offer."""
+    """Plays under their names with what they offer; whom they should win in whole users."""
     by = {play.id: play for play in plan.plays}
     basis = {
         "measured": say(zh="经上期留出组校正", en="corrected by hold-out"),
@@ -138,6 +138,7 @@ def play_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         offer=[by[p].offer for p in table["play"]],
         play=[by[p].name for p in table["play"]],
         basis=table["basis"].map(basis),
+        **{name: table[name].round() for name in ("extra", "low", "high")},
     )
 
 

@@ -12,7 +12,7 @@ import duckdb
 import ibis
 
 from opslib import engine
-from opslib.metrics import activity, contacts, habits, segments, states
+from opslib.metrics import contacts, habits, segments, states
 from tests.bench import Bench, Data
 from tests.benches._users_data import LAST, files, warehouse
 
