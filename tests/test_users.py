@@ -188,6 +188,11 @@ def test_the_ledger_closes_and_slipping_away_is_compared_with_the_month_before()
     assert ahead["expected"].sum() == pytest.approx(240, abs=3)
 
 
+def test_a_sentence_withholds_what_its_table_withholds():
+    told = statements.standing(statebook.ledger(flows(("unseen", "new", 3), ("active", "active", 60)))).text
+    assert "新增：少于 5 人，活跃：60" in told
+
+
 @pytest.mark.parametrize("state", statebook.STATES)
 def test_all_users_in_one_state_have_a_ledger_and_no_invented_flow(state):
     book = statebook.ledger(flows(("unseen", state, 50)))
