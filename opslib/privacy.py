@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import columns, yamlfile
 from opslib.errors import UsageError, near
-from opslib.text import missing, say, shown
+from opslib.text import missing, number, say, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,3 +98,8 @@ def small_rows(frame: pd.DataFrame) -> pd.Series:
 def withheld() -> str:
     """What stands in place of a number that is not shown."""
     return say(zh="少于 {n} 人", en="under {n} users", n=settings().min_group)
+
+
+def people(count: float) -> str:
+    """A number of users as a sentence or a label may tell it: withheld where a table would withhold it."""
+    return withheld() if 0 < count < settings().min_group else number(count)

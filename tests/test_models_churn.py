@@ -138,6 +138,16 @@ def test_risks_are_calibrated_in_every_decile_of_a_later_period():
     assert model.effects.set_index("feature").direction["sessions"] < -0.9
 
 
+def test_the_worst_tenth_of_right_risks_stays_below_the_gap_of_chance_as_often_as_said():
+    rng = np.random.default_rng(5)
+    p = rng.beta(1, 4, 2_000)
+    draws = [quality(rng.random(len(p)) < p, p) for _ in range(300)]
+    below = np.mean([q.worst["gap"] <= q.gap_by_chance() for q in draws])
+    assert 0.91 < below < 0.985
+    off = [quality(rng.random(len(p)) < p, np.clip(1.6 * p, 0, 0.99)) for _ in range(20)]
+    assert all(q.worst["gap"] > q.gap_by_chance() for q in off), "risks that are wrong are not excused"
+
+
 def test_reasons_name_what_raises_this_users_risk():
     x, left = period(2)
     model = fit_churn(x, left)

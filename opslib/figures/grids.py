@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from opslib import columns, text
+from opslib import columns, privacy, text
 from opslib.figures import axes as ax_
 from opslib.figures.theme import INK, PALETTE, Drawing, canvas, colour, themed
 from opslib.text import missing, say
@@ -150,7 +150,7 @@ def flows(
     for x, side, ha in ((0.0, left, "right"), (1.0, right, "left")):
         for name, (bottom, share) in side.items():
             ax.add_patch(Rectangle((x - 0.012, bottom), 0.024, share, color=colour(name), linewidth=0))
-            words = f"{columns.value_name(source, name, 16)} {text.number(share * total)}"
+            words = f"{columns.value_name(source, name, 16)} {privacy.people(round(share * total))}"
             ax.annotate(
                 words,
                 (x, bottom + share / 2),

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib.metrics._periods import Day, Period, as_day, bounds
+from opslib.metrics._periods import Day, Period, as_day, bounds, first_day, index
 
 NO_CHANNEL = "(none)"
 
@@ -18,6 +18,15 @@ def named(users: ir.Table) -> ir.Table:
 def lived(since: ir.DateValue, last: ir.DateScalar) -> ir.IntegerValue:
     """Days from a day to the last one; the column stands on the left, because a literal takes no deferred argument."""
     return since.delta(last, unit="day") * -1
+
+
+def recent(rows: ir.Table, day: str, last: ir.DateScalar, days: int) -> ir.Table:
+    """The rows of the `days` days up to and with `last`, with `away`, the days from the row's day to `last`.
+
+    Bounds on the day itself, which an engine holds against the files' own statistics; on `away` it would read every file.
+    """
+    inside = rows.filter(rows[day].between(first_day(index(last) - (days - 1)), last))
+    return inside.mutate(away=lived(inside[day], last))
 
 
 def within(table: ir.Table, day: str, period: Period | None, metric: str) -> ir.Table:

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib.metrics._acquired import lived
+from opslib.metrics._acquired import recent
 from opslib.metrics._periods import Day, as_day, observed_until, whole
 
 
@@ -30,8 +30,8 @@ def contacted(touches: ir.Table, *, until: Day | None = None, days: int = 28) ->
     """
     whole(days, 1, 3650, "days", "contacted")
     last = observed_until(touches, until, "contacted")
-    rows = touches.filter(_.campaign_id.notnull()).select("user_id", days_ago=lived(touches.day, last))
-    return rows.filter(_.days_ago.between(0, days - 1)).mutate(days_ago=_.days_ago.cast("int64")).distinct()
+    rows = recent(touches.filter(touches.campaign_id.notnull()), "day", last, days)
+    return rows.select("user_id", days_ago=rows["away"].cast("int64")).distinct()
 
 
 def returned(daily: ir.Table, orders: ir.Table, *, after: Day, before: Day | None = None) -> ir.Table:

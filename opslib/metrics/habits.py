@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import lived, named
+from opslib.metrics._acquired import lived, named, recent
 from opslib.metrics._filters import Step
 from opslib.metrics._periods import Day, observed_until, one_of, whole
 from opslib.metrics._visits import user_periods, visits
@@ -37,9 +37,10 @@ def usage_gaps(events: ir.Table, *, event: Step = None, until: Day | None = None
     whole(days, 2, 3650, "days", "usage_gaps")
     last = observed_until(events, until, "usage_gaps")
     rows = visits(events, event, until=until, metric="usage_gaps")
-    rows = rows.filter(lived(rows.day, last).between(0, days - 1))
     in_order = ibis.window(group_by="user_id", order_by="p")
-    pairs = user_periods(rows).mutate(gap=_.p - _.p.lag(1, -1).over(in_order), before=_.p.lag(1, -1).over(in_order))
+    pairs = user_periods(recent(rows, "day", last, days)).mutate(
+        gap=_.p - _.p.lag(1, -1).over(in_order), before=_.p.lag(1, -1).over(in_order)
+    )
     pairs = pairs.filter(_.before >= 0)
     pairs = pairs.mutate(mine=_.count().over(ibis.window(group_by="user_id")).cast("float64"))
     one = pairs.mutate(one=_.mine**-1)
@@ -136,6 +137,7 @@ def group_states(
     ValueError  if `by` is not "channel" or "platform", or as `states`.
     """
     one_of(by, ("channel", "platform"), "by", "group_states")
+    users, daily = contract.keyed(users, daily)
     found = states(
         daily,
         as_of=as_of,

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import last_day, lived, named
+from opslib.metrics._acquired import last_day, lived, named, recent
 from opslib.metrics._periods import Day, first_day, index, observed_until, whole
 
 SOCIAL = ("like", "comment", "favorite", "share", "follow")
@@ -65,8 +65,8 @@ def activity_rfm(daily: ir.Table, *, until: Day | None = None, days: int = 90) -
     """
     whole(days, 1, 3650, "days", "activity_rfm")
     last = observed_until(daily, until, "activity_rfm")
-    rows = daily.mutate(away=lived(daily.day, last)).filter(_.away.between(0, days - 1))
-    each = rows.group_by("user_id", "away").agg(actions=ibis.ifelse(_.event.isin(PASSIVE), 0, _.n).sum())
+    rows = recent(daily, "day", last, days)
+    each = rows.group_by("user_id", "away").agg(actions=ibis.ifelse(_.event.isin(PASSIVE), 0, _.n).sum().cast("int64"))
     found = each.group_by("user_id").agg(recency=_.away.min(), frequency=_.count(), monetary=_.actions.sum())
     return found.mutate(
         recency=_.recency.cast("int64"), frequency=_.frequency.cast("int64"), monetary=_.monetary.cast("float64")
@@ -114,32 +114,38 @@ def profile(
     """
     whole(days, 28, 3650, "days", "profile")
     whole(offset_hours, -12, 14, "offset_hours", "profile")
-    return _profile(users, daily, orders, observed_until(daily, until, "profile"), days, offset_hours)
+    last = observed_until(daily, until, "profile")
+    # Everything is summed and joined by integers; the text of an id comes from the one row that the user has.
+    users, daily, orders = contract.keyed(users.mutate(shown=users.user_id), daily, orders)
+    found = _profile(users, daily, orders, last, days, offset_hours)
+    return found.mutate(user_id=_.shown).drop("shown")
 
 
 def _profile(
     users: ir.Table, daily: ir.Table, orders: ir.Table, last: ir.DateScalar, days: int, offset_hours: int
 ) -> ir.Table:
-    rows = daily.mutate(away=lived(daily.day, last)).filter(_.away.between(0, days - 1))
+    """As `profile`, with `shown` beside `user_id`, which may be an integer."""
+    rows = recent(daily, "day", last, days)
     hour = (rows.first_ts.hour().cast("int64") + (24 + offset_hours)) % 24
     rows = rows.mutate(hour=hour)
-    each = rows.group_by("user_id", "away").agg(**_counts(rows))
-    did = each.group_by("user_id").agg(
+    # Days and the rest apart: grouped by user and day first, every sum would be made twice.
+    here = rows.select("user_id", "away").distinct().group_by("user_id")
+    here = here.agg(
         first=_.away.max(),
         days_away=_.away.min(),
         active_7=_.away.count(where=_.away < 7),
         active_28=_.away.count(where=_.away < 28),
         active_days=_.count(),
-        **{name: each[name].sum().cast("int64") for name in _counts(rows)},
     )
-    kinds = rows.select("user_id", "event").distinct().group_by("user_id").agg(kinds=_.count())
+    did = rows.group_by("user_id").agg(kinds=rows.event.nunique(), **_counts(rows))
     paid = _bought(orders, last, days).select(buyer="user_id", orders="frequency", spent="monetary")
     who = named(users).filter(_.registered_day <= last)
-    who = who.select("user_id", "channel", "platform", since=lived(_.registered_day, last))
-    joined = who.join(did, "user_id").join(kinds, "user_id").left_join(paid, _.user_id == paid.buyer)
+    who = who.select("user_id", "shown", "channel", "platform", since=lived(_.registered_day, last))
+    joined = who.join(here, "user_id").join(did, "user_id").left_join(paid, _.user_id == paid.buyer)
     whole_numbers = ("days_away", "active_7", "active_28", "active_days", "kinds")
     return joined.select(
         "user_id",
+        "shown",
         "channel",
         "platform",
         *[joined[c].cast("int64").name(c) for c in whole_numbers],
@@ -151,7 +157,7 @@ def _profile(
 
 
 def _bought(orders: ir.Table, last: ir.DateScalar, days: int) -> ir.Table:
-    rows = orders.mutate(away=lived(orders.paid_day, last)).filter(_.away.between(0, days - 1))
+    rows = recent(orders, "paid_day", last, days)
     left = _.amount - _.refunded.fill_null(0.0)
     rows = rows.select("user_id", "away", net=ibis.ifelse(left > 0, left, 0.0))
     found = rows.group_by("user_id").agg(recency=_.away.min(), frequency=_.count(), monetary=_.net.sum())
@@ -159,13 +165,13 @@ def _bought(orders: ir.Table, last: ir.DateScalar, days: int) -> ir.Table:
 
 
 def _counts(rows: ir.Table) -> dict[str, ir.IntegerValue]:
-    """What is summed over a user's days."""
+    """What is summed over a user's rows."""
 
     def n(holds: ir.BooleanValue) -> ir.IntegerValue:
-        return ibis.ifelse(holds, rows.n, 0).sum()
+        return rows.n.sum(where=holds).fill_null(0).cast("int64")
 
     def began(holds: ir.BooleanValue) -> ir.IntegerValue:
-        return ibis.ifelse(holds, 1, 0).sum()
+        return rows.count(where=holds).cast("int64")
 
     event, hour = rows.event, rows["hour"]
     return {
@@ -175,7 +181,7 @@ def _counts(rows: ir.Table) -> dict[str, ir.IntegerValue]:
         "social": n(event.isin(SOCIAL)),
         "buying": n(event.isin(BUYING)),
         "tasks": n(event.isin(TASKS)),
-        "seen": rows.count(),
+        "seen": rows.count().cast("int64"),
         "morning": began((hour >= 5) & (hour < 11)),
         "evening": began((hour >= 18) & (hour < 22)),
         "night": began((hour >= 22) | (hour < 5)),
@@ -218,18 +224,18 @@ def slipping(
     if not over:
         raise ValueError(f"slipping: ago must hold a number of days of at least {horizon_days}, got {list(ago)!r}")
     last = observed_until(daily, until, "slipping")
-    seen = daily.select("user_id", p=index(daily.day)).distinct()
+    users, daily, orders = contract.keyed(users.mutate(shown=users.user_id), daily, orders)
     parts = []
     for k in over:
-        rows = _profile(users, daily, orders, first_day(index(last) - k), days, offset_hours)
-        rows = rows.filter(_.days_away < recent_days)
-        back = seen.filter((seen.p > index(last) - k) & (seen.p <= index(last) - k + horizon_days))
-        back = back.select(back_id=_.user_id).distinct()
+        day = first_day(index(last) - k)
+        rows = _profile(users, daily, orders, day, days, offset_hours).filter(_.days_away < recent_days)
+        back = recent(daily, "day", first_day(index(last) - k + horizon_days), horizon_days)
+        back = back.select(back_id="user_id").distinct()
         joined = rows.left_join(back, rows.user_id == back.back_id)
         left = ibis.ifelse(joined.back_id.isnull(), 1, 0).cast("int64")
         parts.append(joined.mutate(left=left, ago=ibis.literal(k, "int64")).drop("back_id"))
     found = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    return found.relocate("ago", "user_id", "left")
+    return found.mutate(user_id=_.shown).drop("shown").relocate("ago", "user_id", "left")
 
 
 def attributes(users: ir.Table) -> ir.Table:
@@ -272,7 +278,7 @@ def tastes(
     """
     whole(days, 1, 3650, "days", "tastes")
     last = observed_until(events, until, "tastes")
-    rows = events.mutate(away=lived(events.day, last)).filter(_.away.between(0, days - 1) & (_.event == event))
+    rows = recent(events, "day", last, days).filter(_.event == event)
     rows, items = contract.keyed(rows, content, names=("content_id",))
     kind = items.filter(_.category.notnull() & (_.category != "")).select("content_id", "category")
     both = rows.select("user_id", "content_id").join(kind, "content_id")

@@ -147,10 +147,11 @@ def _judged(days: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int,
         )
         for name in ends
     }
+    last = list(ends)[-1]
     return user.select(
         *("first_day", "last_day"),
         user_id=user.shown_id if "shown_id" in user.columns else user.user_id,
-        days_away=user[f"{name}_away"],
-        active_days=user[f"{name}_often"],
+        days_away=user[f"{last}_away"],
+        active_days=user[f"{last}_often"],
         **state,
     )

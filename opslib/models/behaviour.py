@@ -228,8 +228,8 @@ def compared(
     """Frequent and rare users (column `frequent`) with what they are compared in: nothing that is frequency itself.
 
     Definition: frequent is active on at least `often` of 28 days, rare on 1 to `rarely`; users known for less than 28 days
-    could not have been and are left out. Attributes known of less than
-    `least` of the users are left out. Shares are known of users with a behaviour only (see `behaviour`).
+    could not have been and are left out. Attributes known of less than `least` of the users are left out, and so is what
+    is the same for everybody. Shares are known of users with a behaviour only (see `behaviour`).
     """
     values = values[values["tenure_days"] >= 28]
     shares = acts.raw.reindex(values.index) if acts else pd.DataFrame(index=values.index)
@@ -242,4 +242,4 @@ def compared(
     frequent[values["active_28"].between(1, rarely)] = False
     frequent[values["active_28"] >= often] = True
     table = table.assign(frequent=frequent).dropna(subset="frequent")
-    return table.loc[:, table.notna().any()]
+    return table.loc[:, (table.nunique() > 1) | (table.columns == "frequent")]

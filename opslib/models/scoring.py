@@ -18,7 +18,7 @@ class Quality:
 
     `auc` 0.5 is chance; `brier` 0 is perfect; `ap` average precision; `slope` and `intercept` of the calibration (1 and
     0 are right; a slope below 1 is overconfident); `deciles` one row per tenth of the risks (decile, n, predicted,
-    observed, low, high).
+    observed, low, high, spread: the standard error of `observed` if the risks are right).
     """
 
     n: int
@@ -35,6 +35,23 @@ class Quality:
     def lift(self, share: float = 0.1) -> float:
         """Events among the `share` of users with the highest risks, against the average."""
         return lift(self.y, self.p, share)
+
+    @property
+    def worst(self) -> pd.Series:
+        """The tenth whose observed share is furthest from the predicted one, with `gap`, their distance."""
+        gap = (self.deciles["predicted"] - self.deciles["observed"]).abs()
+        return self.deciles.assign(gap=gap).loc[gap.idxmax()]
+
+    def gap_by_chance(self, level: float = 0.95) -> float:
+        """The gap that the worst tenth of right risks stays below with this probability: so few users show no less."""
+        from scipy.optimize import brentq
+        from scipy.special import ndtr
+
+        spread = self.deciles["spread"].to_numpy()
+        spread = spread[spread > 0]
+        if not len(spread):
+            return 0.0
+        return float(brentq(lambda x: np.prod(2 * ndtr(x / spread) - 1) - level, 0, 10 * spread.max()))
 
 
 def lift(y: Any, p: Any, share: float = 0.1) -> float:
@@ -68,7 +85,7 @@ def quality(y: Any, p: Any) -> Quality:
 
     Definition: AUC and average precision by ranks, Brier as the mean square error; calibration by a logistic regression
     of y on the log odds of p; deciles by rank of p, ties kept in the order given.
-    Error: Wilson intervals of the observed rates.
+    Error: Wilson intervals of the observed rates; `gap_by_chance` for the worst of the ten together.
     Source: scikit-learn's definitions; Cox 1958 (calibration slope).
 
     Raises
@@ -126,9 +143,10 @@ def _deciles(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
     rank = np.argsort(np.argsort(p, kind="stable"), kind="stable")
     tenth = np.minimum(rank * 10 // len(p), 9) + 1
     table = (
-        pd.DataFrame({"decile": tenth, "p": p, "y": y})
+        pd.DataFrame({"decile": tenth, "p": p, "y": y, "v": p * (1 - p)})
         .groupby("decile")
-        .agg(n=("y", "size"), predicted=("p", "mean"), hits=("y", "sum"), observed=("y", "mean"))
+        .agg(n=("y", "size"), predicted=("p", "mean"), hits=("y", "sum"), observed=("y", "mean"), v=("v", "sum"))
     )
     low, high = proportion_confint(table.hits, table.n, method="wilson")
-    return table.assign(low=low, high=high).drop(columns="hits").reset_index()
+    table = table.assign(low=low, high=high, spread=np.sqrt(table["v"]) / table["n"])
+    return table.drop(columns=["hits", "v"]).reset_index()

@@ -69,7 +69,7 @@ def forecast(flows: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     state : str
     users : float            users today
     expected, low, high : float  users then, with the interval of the model
-    foretold : float         what the flows of the month before foretold for today
+    foretold : float         what the flows of the month before foretold for today, in whole users
     off      : float         users − foretold, as a share of `foretold`
 
     Definition: one step of the transition matrix of the last flows; as many new users come as came, into the same
@@ -83,7 +83,7 @@ def forecast(flows: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     found = _step(flows, _now(flows))
     table = found.rename(columns={"now": "users"}).round({"expected": 0, "low": 0, "high": 0})
     try:
-        told = _step(earlier, _now(earlier))["expected"]
+        told = _step(earlier, _now(earlier))["expected"].round()
     except TooLittleError:
         told = pd.Series(np.nan, index=range(len(STATES)))
     return table.assign(foretold=told, off=(table["users"] - told) / told.where(told > 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from opslib import columns, text
+from opslib import columns, privacy, text
 from opslib.errors import TooLittleError
 from opslib.models.statebook import STATES
 from opslib.report.finding import Finding
@@ -85,12 +85,12 @@ def standing(book: pd.DataFrame) -> Finding:
         "users.here",
         "info",
         say(
-            zh="现在在用 {now} 人（新增 {new}、活跃 {active}、留存 {retained}），一个月前 {before} 人。",
+            zh="现在在用 {now} 人（新增：{new}，活跃：{active}，留存：{retained}），一个月前 {before} 人。",
             en="{now} users are here now ({new} new, {active} active, {retained} retained); a month ago {before}.",
             now=text.number(now),
-            new=text.number(rows.at["new", "users"]),
-            active=text.number(rows.at["active", "users"]),
-            retained=text.number(rows.at["retained", "users"]),
+            new=privacy.people(rows.at["new", "users"]),
+            active=privacy.people(rows.at["active", "users"]),
+            retained=privacy.people(rows.at["retained", "users"]),
             before=text.number(before),
         ),
         metric="state.active",

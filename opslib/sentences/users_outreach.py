@@ -55,20 +55,31 @@ def trust(model: ChurnModel) -> Finding:
     """How good the risks were on a later period."""
     found = model.quality
     assert found is not None
-    gap = float((found.deciles["predicted"] - found.deciles["observed"]).abs().max())
-    good = gap <= CALIBRATED
+    worst, chance = found.worst, found.gap_by_chance()
+    good = worst["gap"] <= max(CALIBRATED, chance)
+    verdict = (
+        say(zh="：偶然即可解释", en=": chance alone may explain it")
+        if worst["gap"] <= chance
+        else say(zh="，但差得不多", en=", yet it is not far off")
+        if good
+        else say(zh="：风险只宜排序，不宜当作概率", en=": use the risks to rank users, not as chances")
+    )
     return Finding(
         "churn.quality",
         "info" if good else "watch",
         say(
-            zh="在之后的时期检验：AUC {auc}，风险最高的一成人离开的比例是平均的 {lift} 倍，十等分中预测与实际最多差 {gap}{so}。",
-            en="Checked on a later period: AUC {auc}, the tenth with the highest risk left {lift} times as often as the average, predicted and observed differ by {gap} at most in a tenth{so}.",
+            zh="在之后的时期检验：AUC {auc}，风险最高的一成人离开的比例是平均的 {lift} 倍。十等分中差得最多的一组预测 {told}、实际 {seen}（{low} 至 {high}），差 {gap}；{n} 人的检验即使预测全对，最差一组也可能差到 {chance}{so}。",
+            en="Checked on a later period: AUC {auc}, the tenth with the highest risk left {lift} times as often as the average. The tenth that is furthest off was predicted {told} and came to {seen} ({low} to {high}), off by {gap}; with {n} users even right risks would be off by up to {chance} in their worst tenth{so}.",
             auc=text.number(found.auc, 2),
             lift=text.number(found.lift(0.1), 1),
-            gap=pp(gap),
-            so=""
-            if good
-            else say(zh="：风险只宜排序，不宜当作概率", en=": use the risks to rank users, not as chances"),
+            told=text.percent(worst["predicted"]),
+            seen=text.percent(worst["observed"]),
+            low=text.percent(worst["low"]),
+            high=text.percent(worst["high"]),
+            gap=pp(worst["gap"]),
+            n=text.number(found.n),
+            chance=pp(chance),
+            so=verdict,
         ),
         metric="churn.risk",
         value=found.auc,
@@ -117,7 +128,7 @@ def effect_labels() -> dict[str, str]:
 
 
 def play_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Plays under their names with what they offer."""
+    """Plays under their names with what they offer; whom they should win in whole users."""
     by = {play.id: play for play in plan.plays}
     basis = {
         "measured": say(zh="经上期留出组校正", en="corrected by hold-out"),
@@ -127,6 +138,7 @@ def play_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         offer=[by[p].offer for p in table["play"]],
         play=[by[p].name for p in table["play"]],
         basis=table["basis"].map(basis),
+        **{name: table[name].round() for name in ("extra", "low", "high")},
     )
 
 

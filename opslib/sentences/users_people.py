@@ -46,12 +46,17 @@ def _in_language(pair: tuple[str, str]) -> str:
 
 
 def feature(name: str) -> str:
-    """A feature as a reader calls it: tastes by their category, times of day, kinds of action, plain columns."""
+    """A feature as a reader calls it: tastes by their category, times of day, kinds of action, plain columns, attributes."""
     block, _, rest = name.partition(":")
     if block == "taste":
         return text.shown(rest, 20)
     pair = {"time": _TIMES, "mix": _MIX}.get(block, {}).get(rest) or _FEATURES.get(name)
-    return _in_language(pair) if pair else text.shown(name, 30)
+    return _in_language(pair) if pair else attribute(name)
+
+
+def attribute(name: str) -> str:
+    """A further column of the users by its label, or as it was loaded."""
+    return columns.known().get(name, {}).get(text.language()) or text.shown(name, 30)
 
 
 def names(traits: pd.DataFrame) -> dict[int, str]:
@@ -258,9 +263,7 @@ def coverage(attributes: pd.DataFrame, users: pd.Index, least: float) -> str:
     known = {c: float(held[c].notna().mean()) for c in held.columns}
     if not known:
         return say(zh="用户表没有其他属性。", en="The table of users holds no further attributes.")
-    said = [
-        f"{columns.known().get(c, {}).get(text.language(), c)} {text.percent(v, 0)}" for c, v in sorted(known.items())
-    ]
+    said = [f"{attribute(c)} {text.percent(v, 0)}" for c, v in sorted(known.items())]
     few = [c for c, v in known.items() if v < least]
     end = (
         say(zh="；低于 {least} 的不参与比较", en="; those below {least} are not compared", least=text.percent(least, 0))

@@ -24,7 +24,7 @@ def rfm_labels(bought: bool) -> dict[str, str]:
 
 
 def rfm_formats(bought: bool) -> dict[str, str]:
-    return {"value": "money" if bought else "number"}
+    return {"value": "money" if bought else "number", "frequency": "number"}
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
