@@ -117,8 +117,8 @@ def _active_days(rows: ir.Table) -> ir.Table:
         return rows
     if "shown_id" not in rows.columns:
         return rows.distinct()
-    # Any of the equal texts beside an integer: grouping by both costs more.
-    return rows.group_by("user_id", "day").agg(shown_id=_.shown_id.arbitrary())
+    # One of the equal texts beside an integer (not every engine has "any"): grouping by both costs more.
+    return rows.group_by("user_id", "day").agg(shown_id=_.shown_id.min())
 
 
 def _judged(days: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, silent: int, churn: int) -> ir.Table:
@@ -135,7 +135,7 @@ def _judged(days: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int,
         facts[f"{name}_away"] = since.min(where=since >= 0) if len(ends) > 1 else since.min()
         facts[f"{name}_often"] = ibis.ifelse(since.between(0, silent - 1), 1, 0).sum().cast("int64")
     if "shown_id" in days.columns:
-        facts["shown_id"] = days.shown_id.arbitrary()
+        facts["shown_id"] = days.shown_id.min()
     user = days.group_by("user_id").agg(**facts)
     state = {
         name: ibis.cases(
