@@ -69,8 +69,8 @@ def reached_units(events: ir.Table, funnel: Funnel) -> tuple[ir.Table, ir.Table]
         level = joined.filter(joined.ok).select(*keys, "t1", at="there")
     tied = _tied(units)
     by_step = [units[0], *(u.filter(u.reached) for u in units)]
-    counts = [u.anti_join(tied, keys).agg(reached=_.count()).mutate(step=i) for i, u in enumerate(by_step, 1)]
-    return ibis.union(*counts), tied
+    listed = ibis.union(*(u.select(*keys, step=ibis.literal(i)) for i, u in enumerate(by_step, 1)))
+    return listed.anti_join(tied, keys).group_by("step").agg(reached=_.count()), tied
 
 
 def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> tuple[ir.Table, ir.Table]:
