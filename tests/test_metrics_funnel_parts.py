@@ -135,6 +135,12 @@ def test_ten_years_are_the_longest_window():
 @pytest.mark.parametrize(
     ("metric", "how", "told"),
     [
+        (funnel, {"window_days": 0}, "window_days must be more than 0 and at most 3660 days, got 0"),
+        (funnel, {"window_days": -1}, "window_days must be more than 0 and at most 3660 days, got -1"),
+        (funnel, {"steps": []}, "steps must be a list of 1 to 20 steps, got []"),
+        (funnel, {"steps": ["A", ""]}, "step 2 must be an event name, a mapping or None, got ''"),
+        (funnel, {"period": ("2026-02-02", "2026-02-01")}, "period must end on or after its first day"),
+        (funnel, {"compare": "last"}, "compare must be 'previous' or (first day, last day), got 'last'"),
         (funnel_breakdown, {"breakdown": ""}, "breakdown must name a column"),
         (funnel_breakdown, {"breakdown": []}, "breakdown must name a column"),
         (funnel_breakdown, {"limit": 0}, "limit must be a whole number from 1 to 1000, got 0"),
@@ -167,6 +173,12 @@ def test_five_hundred_values_become_the_largest_and_other_and_the_table_says_so(
     last = found.iloc[-1]
     assert len(found) == 11 and found["users"].sum() == 501
     assert (last["segment"], last["other"], last["values"], last["users"]) == ("Other", True, 491, 491)
+
+
+def test_an_event_that_never_happens_is_a_true_zero_and_everything_after_it_too():
+    rows = plain([("s", "A", 0, None), ("s", "C", 1, None), ("t", "A", 0, None)])
+    assert funnel(table(rows), steps=["A", "zzz", "C"]).to_pandas()["users"].tolist() == [2, 0, 0]
+    assert funnel(table(rows), steps=["zzz", "A"]).to_pandas()["users"].tolist() == [0, 0]
 
 
 def test_a_step_listed_twice_must_be_done_twice():

@@ -13,11 +13,17 @@ from itertools import pairwise
 import ibis
 import ibis.expr.types as ir
 from ibis import _
+from ibis.expr import datatypes
 
 from opslib import contract
 from opslib.metrics._filters import Step, _engine, column, step_holds, where_holds
 from opslib.metrics._funnel_rules import Funnel
-from opslib.metrics._funnel_tries import Value, in_time, unit
+from opslib.metrics._funnel_tries import FAR, Value, in_time, unit
+
+
+@ibis.udf.scalar.builtin
+def epoch_us(ts: datatypes.timestamp) -> int:  # type: ignore[empty-body]
+    """DuckDB's own: microseconds since 1970."""
 
 
 def possible(events: ir.Table, funnel: Funnel) -> bool:
@@ -42,28 +48,29 @@ def _events(step: Step) -> set[str]:
 def reached_units(events: ir.Table, funnel: Funnel) -> tuple[ir.Table, ir.Table]:
     """How many units reached each step (`step`, `reached`), and the tied units, which are not counted.
 
-    Read backwards: a row reaches its step when the latest row before it that reached the step before has an entry in time;
-    the latest row has the latest entry, so no other could do better. (Not so where a step has a window of its own.)
+    Read forwards: every try goes on to the next row of the next step, if that comes in time. (It need not, where a step has
+    a window of its own.) Moments are integers, which the engine sorts and compares faster.
     """
     keys = unit(funnel)
     entries = step_rows(events, funnel, 1)
+    entries = entries.mutate(ts=epoch_us(entries.ts))
     if funnel.entry == "first":
         entries = entries.group_by(keys).agg(ts=_.ts.min())
-    level = entries.select(*keys, "ts", t1="ts")
-    units = [level.select(*keys).distinct()]
+    level = entries.select(*keys, t1="ts", at="ts")
+    units: list[ir.Table] = []
     for i in funnel.numbers[1:]:
-        rows = step_rows(events, funnel, i).select(*keys, "ts")
-        if i > 2:  # fewer, step by step; but nearly everybody who does the second step has entered
-            rows = rows.semi_join(units[-1], keys)
-        before = level.select(**{f"{k}_": level[k] for k in keys}, before=level.ts, t1=level.t1)
-        joined = rows.asof_join(before, on=rows.ts >= before.before, predicates=[(k, f"{k}_") for k in keys])
-        joined = joined.select(*keys, "ts", "before", "t1")
-        level = joined.filter(joined.before.notnull() & in_time(joined, funnel, i, joined.ts))
-        units.append(level.group_by(keys).agg(tie=(_.ts == _.before).max()))
-        level = level.drop("before")
-    tied = _tied(units[1:])
-    counts = [u.anti_join(tied, keys).agg(reached=_.count()).mutate(step=i) for i, u in enumerate(units, 1)]
-    return ibis.union(*counts), tied
+        rows = step_rows(events, funnel, i)
+        rows = rows.select(**{f"{k}_": rows[k] for k in keys}, there=epoch_us(rows.ts))
+        joined = level.asof_join(rows, on=level.at <= rows.there, predicates=[(k, f"{k}_") for k in keys])
+        joined = joined.select(*level.columns, "there")
+        end = joined.t1 + funnel.window * 1_000_000 if funnel.window else FAR
+        joined = joined.mutate(ok=(joined.there <= end).fill_null(False))
+        units.append(joined.group_by(keys).agg(reached=_.ok.max(), tie=(_.ok & (_.there == _["at"])).max()))
+        level = joined.filter(joined.ok).select(*keys, "t1", at="there")
+    tied = _tied(units)
+    by_step = [units[0], *(u.filter(u.reached) for u in units)]
+    listed = ibis.union(*(u.select(*keys, step=ibis.literal(i)) for i, u in enumerate(by_step, 1)))
+    return listed.anti_join(tied, keys).group_by("step").agg(reached=_.count()), tied
 
 
 def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> tuple[ir.Table, ir.Table]:

@@ -84,15 +84,32 @@ def tries(rows: ir.Table, funnel: Funnel, keys: list[str], further: Iterable[str
     `keys` are the unit's columns, and a value's where each value has tries of its own.
     """
     rows = rows.mutate(n=ibis.row_number().over(ibis.window(group_by=keys, order_by=["ts", "event_id"])))
-    reach = 1 if funnel.order == "strict" else None  # the very next row, or any row after
-    after = ibis.window(group_by=[*keys, *held(funnel)], order_by="n", rows=(1, reach))
-    first_later = {f"p{i}": _first(rows, f"m{i}", "n", after) for i in funnel.numbers}
+    if funnel.entry == "latest" and len(funnel.required) > 1:
+        rows = rows.mutate(m1=_last_entry(rows, funnel, keys))
+    after = _after(funnel, keys, 1 if funnel.order == "strict" else None)  # the very next row, or any row after
+    sought = funnel.numbers if funnel.order == "unordered" else funnel.numbers[1:]
+    first_later = {f"p{i}": _first(rows, f"m{i}", "n", after) for i in sought}
     for e in range(len(funnel.exclusions)):
         first_later |= {f"q{e}": _first(rows, f"x{e}", "n", after), f"qt{e}": _first(rows, f"x{e}", "ts", after)}
     rows = rows.mutate(**first_later)
     walk = _in_any_order if funnel.order == "unordered" else _in_order
     walked = walk(rows, funnel, keys, [c for c in further if c not in keys])
     return with_depth(_stopped(walked, funnel), funnel)
+
+
+def _after(funnel: Funnel, keys: list[str], reach: int | None) -> Any:
+    """So many rows after the own one, of those that share what is held."""
+    return ibis.window(group_by=[*keys, *held(funnel)], order_by="n", rows=(1, reach))
+
+
+def _last_entry(rows: ir.Table, funnel: Funnel, keys: list[str]) -> ir.BooleanValue:
+    """Whether a row enters and no later entry takes over: one does unless the next required step came before it, or with it.
+
+    Whatever else lies between, a window's end and what interrupts a strict funnel too, decides nothing here.
+    """
+    after = _after(funnel, keys, None)
+    again, following = _first(rows, "m1", "n", after), _first(rows, f"m{funnel.required[1]}", "n", after)
+    return rows.m1 & (again.isnull() | (following.notnull() & (following <= again)))
 
 
 def _first(rows: ir.Table, flag: str, what: str, after: Any) -> ir.Value:
@@ -103,10 +120,6 @@ def _entries(rows: ir.Table, funnel: Funnel, fits: ir.BooleanValue, kept: list[s
     rows = rows.filter(fits)
     if funnel.period:
         rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
-    if funnel.entry == "latest" and len(funnel.required) > 1:
-        # A later entry takes over, unless the next required step came before it, or with it.
-        step = rows[f"p{funnel.required[1]}"]
-        rows = rows.filter(rows.p1.isnull() | (step.notnull() & (step <= rows.p1)))
     return rows.select(*kept, "day", rank=rows.n, **_reached(rows, funnel, 1))
 
 

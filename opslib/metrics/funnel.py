@@ -57,7 +57,8 @@ def funnel(
     rows at one instant the smaller `event_id` comes first. A step listed twice means done twice. Otherwise:
     `order` "strict": no other event between (PostHog); "unordered": any step enters, step i means i different steps done.
     `entry` "first": only the first entry of the period counts (Mixpanel's default); "latest": the last entry before the
-    second step sets the clock (Mixpanel's optimized re-entry); it counts the same units in shorter times.
+    second step sets the clock (Mixpanel's optimized re-entry); it counts the same units in shorter times. An entry with
+    another after it and no second step between is no try, even where its window ended or a strict row interrupted it.
     `count` "attempts": tries one after the other, the next entry after completion, time-out or exclusion (Mixpanel's
     totals); "sessions": each session of `sessionized` by itself. `unit`: what is counted instead of users, a column, a
     "props.NAME" or several; rows without it are out.

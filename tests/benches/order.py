@@ -7,9 +7,9 @@ from typing import Any
 import duckdb
 
 from opslib import engine, warehouse
-from opslib.metrics import funnel, paths, sessions
+from opslib.metrics import paths, sessions
 from tests.bench import Bench, Data
-from tests.benches.activity import PROMISE, STEPS
+from tests.benches.activity import PROMISE, STEPS, four_steps
 
 WINDOW_US = 3 * 86_400 * 1_000_000
 
@@ -59,11 +59,7 @@ def bench_funnel_clickhouse(data: Data) -> Bench:
         sums = ", ".join(f"countIf(level >= {i})" for i in range(1, len(STEPS) + 1))
         return [int(n) for n in chdb.query(f"SELECT {sums} FROM ({deepest})", "CSV").data().split(",")]
 
-    def ours() -> list[int]:
-        table = engine.connect(data.warehouse).events
-        return [int(n) for n in funnel.funnel(table, steps=STEPS, window_days=3).to_pandas()["users"]]
-
-    return Bench("funnel, against ClickHouse's windowFunnel", ours, reference, 1.0)
+    return Bench("funnel, against ClickHouse's windowFunnel", four_steps(data), reference, 1.0)
 
 
 def bench_sessions(data: Data) -> Bench:
