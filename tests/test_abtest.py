@@ -126,6 +126,38 @@ def test_outcome_sums_is_its_definition(con, seen, acts, window):
             )
 
 
+def test_a_step_with_conditions_counts_beside_the_name_that_it_shares_events_with(con):
+    steps = ["pay", {"event": ["pay", "read"]}, "pay", None]
+    rows = [did("ann", 11), did("ann", 12, event="read"), did("bob", 11, event="open")]
+    got = con.execute(
+        outcome_sums(
+            bound("exposures", [exposed(u, "a", 10) for u in ("ann", "bob")]), bound("events", rows), bound("orders", []),
+            bound("users", []), experiment_id="x", metrics=steps, window_days=7, until="2026-03-01",
+        )
+    )  # fmt: skip
+    assert got.metric.to_list() == ["pay", "pay|read", "pay", "*", "revenue"]
+    assert got.hits.to_list() == [1, 1, 1, 2, 0] and got["mean"].to_list() == [0.5, 1.0, 0.5, 1.5, 0.0]
+
+
+def test_users_without_a_segment_are_a_segment_and_those_who_did_nothing_count_in_theirs(con):
+    people = [{"user_id": u, "registered_at": at(1), "platform": p} for u, p in (("ann", "ios"), ("bob", "ios"), ("cy", ""))]  # fmt: skip
+    rows = [exposed(u, "a", 10) for u in ("ann", "bob", "cy", "dan", "eve")]
+    got = sums(con, rows, [did("ann", 11), did("dan", 11)], users=people, by="platform", window_days=7)
+    part = got.loc["pay"].fillna({"segment": "none"}).set_index("segment")
+    assert part[["n", "hits", "mean", "var"]].round(3).T.to_dict("list") == {
+        "ios": [2, 1, 0.5, 0.5], "": [1, 0, 0.0, pytest.approx(np.nan, nan_ok=True)], "none": [2, 1, 0.5, 0.5],
+    }  # fmt: skip
+
+
+def test_moments_of_large_values_keep_their_digits(con):
+    """A variance by sums of squares would have lost them all: METHODS.md, 0.6."""
+    rng = np.random.default_rng(3)
+    amounts = 1e8 + rng.normal(0, 1, 200)
+    orders = [paid(f"u{i}", 11, float(a)) for i, a in enumerate(amounts)]
+    got = sums(con, [exposed(f"u{i}", "a", 10) for i in range(200)], [did("u1", 11)], orders, window_days=7)
+    assert got.loc[("revenue", "a"), "var"] == pytest.approx(amounts.var(ddof=1), rel=1e-6)
+
+
 # ── the models ──────────────────────────────────────────────────────────────
 
 

@@ -69,8 +69,9 @@ def _readout(root: Path) -> list[tuple]:
     }  # fmt: skip
     given = [tables.exposures, tables.events, tables.orders, tables.users]
     sums = metrics.outcome_sums(*given, **asked).to_pandas()
-    by_segment = metrics.outcome_sums(*given, by="platform", **asked).to_pandas()
-    daily = metrics.outcome_sums(*given, by="day", **asked).to_pandas()
+    alone = asked | {"metrics": abtest.asked(test, [])}
+    by_segment = metrics.outcome_sums(*given, by="platform", **alone).to_pandas()
+    daily = metrics.outcome_sums(*given, by="day", **alone).to_pandas()
     over = {"experiment_id": test.id, "over": ("complete", "read"), "window_days": WINDOW, "until": UNTIL}
     rates = metrics.ratio_sums(tables.exposures, tables.events, tables.users, **over).to_pandas()
     check, _ = abtest.split_check(metrics.arms(tables.exposures).to_pandas(), test)
@@ -93,7 +94,9 @@ def _by_hand(root: Path) -> list[tuple]:
         **{t: _files(root, t) for t in ("exposures", "events", "orders")},
         names=tuple(EVENTS), window=WINDOW, before=BEFORE, until=UNTIL,
     )  # fmt: skip
-    return sorted((m, v, int(n), int(h), round(total)) for m, v, n, h, total, *_ in duckdb.connect().execute(sql).fetchall())
+    return sorted(
+        (m, v, int(n), int(h), round(total)) for m, v, n, h, total, *_ in duckdb.connect().execute(sql).fetchall()
+    )
 
 
 def _files(root: Path, table: str) -> str:
