@@ -220,15 +220,28 @@ def test_a_variant_of_three_users_is_not_judged():
     assert abtest.verdict(found, a_test(), split_ok=True)[0] == "few"
 
 
-def test_zero_conversions_are_undecided_not_a_win():
-    found = abtest.comparisons(counted({"a": (1000, 0), "b": (1000, 0)}), a_test())
-    assert abtest.verdict(found, a_test(), split_ok=True)[0] == "undecided"
+@pytest.mark.parametrize("metric", ["pay", abtest.REVENUE])
+def test_zero_conversions_are_no_verdict_and_said_so(metric):
+    test, rows = a_test(metric=metric), counted({"a": (1000, 0), "b": (1000, 0)}, metric, mean=0.0, var=0.0, top=0.0)
+    what = abtest.verdict(abtest.comparisons(rows, test), test, split_ok=True)
+    assert what == ("nobody", "") and "没有人做过" in statements.decision(what, test)
 
 
 def test_money_carried_by_one_user_is_not_judged():
     rows = counted({"a": (1000, 10), "b": (1000, 10)}, abtest.REVENUE, mean=1.0, var=400.0, top=900.0)
     found = abtest.comparisons(rows, a_test(metric=abtest.REVENUE))
     assert not found.enough.any() and found.whale.iloc[0] == pytest.approx(0.45)
+    what = abtest.verdict(found, a_test(metric=abtest.REVENUE), split_ok=True)
+    assert what == ("whale", "") and "个别用户" in statements.decision(what, a_test(metric=abtest.REVENUE))
+
+
+def test_beside_a_whale_stands_the_reading_without_it():
+    from opslib.sentences import experiment_guards as guards
+
+    rows = counted({"a": (1000, 10), "b": (1000, 10)}, abtest.REVENUE, mean=1.0, var=900.0, top=900.0)
+    test = a_test(metric=abtest.REVENUE)
+    told = guards.without_top(abtest.comparisons(rows, test), abguards.without_top(rows, test))[0]
+    assert told.level == "watch" and "不作判断" in told.text and told.low < 0 < told.high
 
 
 def test_a_guardrail_that_may_fall_holds_a_winner_back():
@@ -450,6 +463,9 @@ def test_arms_exposed_apart_and_watched_to_the_end_are_no_comparison():
 
     arms_ = pd.DataFrame({"variant": ["a", "b"], "first": [dt.date(2026, 1, 1), dt.date(2026, 1, 9)]})
     assert guards.windows(arms_, 0).level == "act"
+    found = abtest.comparisons(counted({"a": (1000, 100), "b": (1000, 300)}), a_test())
+    what = abtest.verdict(found, a_test(), split_ok=True, even=abguards.even(arms_, 0))
+    assert what == ("uneven", "") and "window_days" in statements.decision(what, a_test())
     assert guards.windows(arms_, 7) is None and guards.windows(arms_.assign(first=dt.date(2026, 1, 1)), 0) is None
 
 
