@@ -125,8 +125,8 @@ def caused(extra: list[Finding], found: Guess | None, why: str, this: Campaign, 
 
 
 def picture(found: Guess | None) -> Drawing | None:
-    """The series beside what the past foretold, where the effect was read on it."""
-    if found is None or found.how != "series":
+    """The series beside what the past foretold, where the effect is read on it: a past that does not foretell it is not drawn."""
+    if found is None or found.how != "series" or not found.sound:
         return None
     rows = found.table.tail(6 * int(found.table.after.sum()))
     actual = pd.DataFrame({"day": rows.day, "users": rows.actual, "series": say(zh="实际", en="Actual")})
