@@ -60,6 +60,21 @@ def bench_experiment_readout(data: Data) -> Bench:
     return Bench(what, lambda: _readout(root), lambda: _by_hand(root))
 
 
+def bench_experiment_sums(data: Data) -> Bench:
+    """The one table alone."""
+    root = _warehouse(data)
+    return Bench(
+        f"its moments alone, {data.events / 4e6:g} M users", lambda: _rows(_sums(root)), lambda: _by_hand(root)
+    )
+
+
+def _sums(root: Path) -> Any:
+    tables = engine.connect(root)
+    how: dict[str, Any] = {"experiment_id": "x", "metrics": EVENTS, "window_days": WINDOW, "pre_days": BEFORE}
+    given = (tables.exposures, tables.events, tables.orders, tables.users)
+    return metrics.outcome_sums(*given, until=UNTIL, **how).to_pandas()
+
+
 def _readout(root: Path) -> list[tuple]:
     """As notebooks/ab_readout.ipynb, cell by cell."""
     tables = engine.connect(root)
@@ -85,6 +100,10 @@ def _readout(root: Path) -> list[tuple]:
     abguards.ratio(rates, test)
     abguards.without_top(sums, test)
     absegments.segmented(by_segment, test)
+    return _rows(sums)
+
+
+def _rows(sums: Any) -> list[tuple]:
     rows = zip(sums["metric"], sums["variant"], sums["n"], sums["hits"], sums["n"] * sums["mean"], strict=True)
     return sorted((m, v, int(n), int(h), round(float(total))) for m, v, n, h, total in rows)
 
