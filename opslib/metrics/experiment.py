@@ -32,22 +32,23 @@ def arms(exposures: ir.Table) -> ir.Table:
     Error: none, a census; the split is tested by `models.experiment.sample_ratio`.
     Source: terms.yml, `experiment.split`.
     """
-    seen = (
-        contract.keyed(exposures)
-        .group_by("experiment_id", "variant", "user_id")
-        .agg(first=_.day.min(), last=_.day.max())
+    exposures = contract.keyed(exposures)
+    days = {"first": _.day.min(), "last": _.day.max()}
+    seen = exposures.group_by("experiment_id", "user_id").agg(variant=_.variant.min(), other=_.variant.max(), **days)
+    # Hardly anybody is in two variants: only they are looked at variant by variant.
+    twice = seen.filter(seen.variant != seen.other).select("experiment_id", "user_id")
+    crossed = (
+        exposures.join(twice, ["experiment_id", "user_id"]).group_by("experiment_id", "variant", "user_id").agg(**days)
     )
-    seen = seen.mutate(variants=_.count().over(ibis.window(group_by=["experiment_id", "user_id"])))
-    return (
-        seen.group_by("experiment_id", "variant")
-        .agg(
-            users=_.count(),
-            crossed=ibis.ifelse(_.variants > 1, 1, 0).sum(),
-            first=_["first"].min(),
-            last=_["last"].max(),
-        )
-        .order_by("experiment_id", "variant")
+    columns = ("experiment_id", "variant", "first", "last")
+    every = ibis.union(
+        seen.filter(seen.variant == seen.other).select(*columns, crossed=ibis.literal(0, "int64")),
+        crossed.select(*columns, crossed=ibis.literal(1, "int64")),
     )
+    found = every.group_by("experiment_id", "variant").agg(
+        users=_.count(), crossed=_.crossed.sum(), first=_["first"].min(), last=_["last"].max()
+    )
+    return found.order_by("experiment_id", "variant")
 
 
 def outcome_sums(
