@@ -60,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "-p", dest="params", action="append", default=[], metavar="NAME=VALUE", help="a parameter, read as YAML"
     )
+    run.add_argument(
+        "--each", action="append", default=[], metavar="NAME[=VALUE,VALUE]",
+        help="a report for every value; without values for every id of that name in the data",
+    )  # fmt: skip
     run.add_argument("--force", action="store_true", help="also what is up to date")
     run.add_argument("--pdf", action="store_true", help="print every report to report.pdf too (needs Chromium)")
     run.set_defaults(run=_run)
@@ -156,7 +160,7 @@ def _run(args: argparse.Namespace) -> int:
     """Run notebooks on a warehouse and rebuild the index: opslib run weekly_report -p source=data/mine -p lang=en."""
     from opslib import params, project, yamlfile
     from opslib.report import index
-    from opslib.runner import batch, plan
+    from opslib.runner import batch, grid, plan
 
     root = project.root()
     names = batch.expand(root, args.modules, args.all)
@@ -168,7 +172,10 @@ def _run(args: argparse.Namespace) -> int:
     default = root / "params" / "default.yml"
     lang = overrides.get("lang") or ((yamlfile.read(default) or {}).get("lang") if default.exists() else None) or "zh"
     try:
-        records = batch.run(root, names, overrides, force=args.force, say=lambda line: print(line, flush=True))
+        each = grid.asked(args.each)
+        records = batch.run(
+            root, names, overrides, each=each, force=args.force, say=lambda line: print(line, flush=True)
+        )
     finally:  # whatever happened, the index shows what there is
         print(f"index: {index.build(root / 'outputs', lang)}")
     if args.pdf:

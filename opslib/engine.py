@@ -115,6 +115,21 @@ class Tables:
                     )
                 )
 
+    def ids(self, column: str, *, most: int) -> list[str]:
+        """The ids of a table with that key alone (`campaign_id`: every campaign), sorted, the first `most` of them.
+
+        Raises
+        ------
+        UsageError      if no table has such a key; names the near miss.
+        TooLittleError  if the table has no rows.
+        """
+        keyed = {t.key[0]: name for name, t in contract.TABLES.items() if len(t.key) == 1}
+        if column not in keyed:
+            raise UsageError(f"no table has {column!r} as its key: its values must be named", near(column, keyed))
+        self.need(keyed[column])
+        rows = getattr(self, keyed[column]).select(column).distinct().order_by(column).limit(most)
+        return [str(v) for v in rows.to_pandas()[column]]
+
     def span(self, name: str = "events") -> tuple[dt.date, dt.date]:
         """First and last local day of a table that have been observed to their end.
 

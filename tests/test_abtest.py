@@ -126,6 +126,38 @@ def test_outcome_sums_is_its_definition(con, seen, acts, window):
             )
 
 
+def test_a_step_with_conditions_counts_beside_the_name_that_it_shares_events_with(con):
+    steps = ["pay", {"event": ["pay", "read"]}, "pay", None]
+    rows = [did("ann", 11), did("ann", 12, event="read"), did("bob", 11, event="open")]
+    got = con.execute(
+        outcome_sums(
+            bound("exposures", [exposed(u, "a", 10) for u in ("ann", "bob")]), bound("events", rows), bound("orders", []),
+            bound("users", []), experiment_id="x", metrics=steps, window_days=7, until="2026-03-01",
+        )
+    )  # fmt: skip
+    assert got.metric.to_list() == ["pay", "pay|read", "pay", "*", "revenue"]
+    assert got.hits.to_list() == [1, 1, 1, 2, 0] and got["mean"].to_list() == [0.5, 1.0, 0.5, 1.5, 0.0]
+
+
+def test_users_without_a_segment_are_a_segment_and_those_who_did_nothing_count_in_theirs(con):
+    people = [{"user_id": u, "registered_at": at(1), "platform": p} for u, p in (("ann", "ios"), ("bob", "ios"), ("cy", ""))]  # fmt: skip
+    rows = [exposed(u, "a", 10) for u in ("ann", "bob", "cy", "dan", "eve")]
+    got = sums(con, rows, [did("ann", 11), did("dan", 11)], users=people, by="platform", window_days=7)
+    part = got.loc["pay"].fillna({"segment": "none"}).set_index("segment")
+    assert part[["n", "hits", "mean", "var"]].round(3).T.to_dict("list") == {
+        "ios": [2, 1, 0.5, 0.5], "": [1, 0, 0.0, pytest.approx(np.nan, nan_ok=True)], "none": [2, 1, 0.5, 0.5],
+    }  # fmt: skip
+
+
+def test_moments_of_large_values_keep_their_digits(con):
+    """A variance by sums of squares would have lost them all: METHODS.md, 0.6."""
+    rng = np.random.default_rng(3)
+    amounts = 1e8 + rng.normal(0, 1, 200)
+    orders = [paid(f"u{i}", 11, float(a)) for i, a in enumerate(amounts)]
+    got = sums(con, [exposed(f"u{i}", "a", 10) for i in range(200)], [did("u1", 11)], orders, window_days=7)
+    assert got.loc[("revenue", "a"), "var"] == pytest.approx(amounts.var(ddof=1), rel=1e-6)
+
+
 # ── the models ──────────────────────────────────────────────────────────────
 
 
@@ -188,15 +220,28 @@ def test_a_variant_of_three_users_is_not_judged():
     assert abtest.verdict(found, a_test(), split_ok=True)[0] == "few"
 
 
-def test_zero_conversions_are_undecided_not_a_win():
-    found = abtest.comparisons(counted({"a": (1000, 0), "b": (1000, 0)}), a_test())
-    assert abtest.verdict(found, a_test(), split_ok=True)[0] == "undecided"
+@pytest.mark.parametrize("metric", ["pay", abtest.REVENUE])
+def test_zero_conversions_are_no_verdict_and_said_so(metric):
+    test, rows = a_test(metric=metric), counted({"a": (1000, 0), "b": (1000, 0)}, metric, mean=0.0, var=0.0, top=0.0)
+    what = abtest.verdict(abtest.comparisons(rows, test), test, split_ok=True)
+    assert what == ("nobody", "") and "没有人做过" in statements.decision(what, test)
 
 
 def test_money_carried_by_one_user_is_not_judged():
     rows = counted({"a": (1000, 10), "b": (1000, 10)}, abtest.REVENUE, mean=1.0, var=400.0, top=900.0)
     found = abtest.comparisons(rows, a_test(metric=abtest.REVENUE))
     assert not found.enough.any() and found.whale.iloc[0] == pytest.approx(0.45)
+    what = abtest.verdict(found, a_test(metric=abtest.REVENUE), split_ok=True)
+    assert what == ("whale", "") and "个别用户" in statements.decision(what, a_test(metric=abtest.REVENUE))
+
+
+def test_beside_a_whale_stands_the_reading_without_it():
+    from opslib.sentences import experiment_guards as guards
+
+    rows = counted({"a": (1000, 10), "b": (1000, 10)}, abtest.REVENUE, mean=1.0, var=900.0, top=900.0)
+    test = a_test(metric=abtest.REVENUE)
+    told = guards.without_top(abtest.comparisons(rows, test), abguards.without_top(rows, test))[0]
+    assert told.level == "watch" and "不作判断" in told.text and told.low < 0 < told.high
 
 
 def test_a_guardrail_that_may_fall_holds_a_winner_back():
@@ -418,6 +463,9 @@ def test_arms_exposed_apart_and_watched_to_the_end_are_no_comparison():
 
     arms_ = pd.DataFrame({"variant": ["a", "b"], "first": [dt.date(2026, 1, 1), dt.date(2026, 1, 9)]})
     assert guards.windows(arms_, 0).level == "act"
+    found = abtest.comparisons(counted({"a": (1000, 100), "b": (1000, 300)}), a_test())
+    what = abtest.verdict(found, a_test(), split_ok=True, even=abguards.even(arms_, 0))
+    assert what == ("uneven", "") and "window_days" in statements.decision(what, a_test())
     assert guards.windows(arms_, 7) is None and guards.windows(arms_.assign(first=dt.date(2026, 1, 1)), 0) is None
 
 

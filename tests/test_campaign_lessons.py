@@ -15,6 +15,7 @@ from opslib.metrics.campaign_effect import event_days, invitation_tree, targeted
 from opslib.models import campaign_effect, lessons, retrospective
 from opslib.models.ltv import Range
 from opslib.sentences import campaign_lessons as told
+from opslib.text import use
 
 
 def test_days_without_the_event_are_zero_and_people_count_once_a_day(con):
@@ -67,6 +68,47 @@ def test_groups_that_went_different_ways_before_cannot_be_compared():
     assert told.guessed(found, this, "pay")[0].id == "campaign.unknown"
     with pytest.raises(TooLittleError):
         campaign_effect.by_touch(changes(np.random.default_rng(1), 0.5, n=20), 14)
+
+
+@pytest.mark.parametrize(
+    ("effect", "zh", "en"), [(0.5, "相差约 +", "differs by about +"), (0.0, "没有确定的差异", "no certain difference")]
+)
+def test_without_a_hold_out_the_headline_is_the_sound_difference_in_differences(effect, zh, en):
+    this = retrospective.chosen(pd.DataFrame([campaign()]), "c", observed=dt.date(2026, 3, 1))
+    found = campaign_effect.by_touch(changes(np.random.default_rng(2), effect), 14)
+    assert found.sound
+    for lang, words in (("zh", zh), ("en", en)):
+        use(lang)
+        said = told.verdict(this, None, "", found, "", "pay")
+        assert words in said and ("只作参考" if lang == "zh" else "a hint, no proof") in said
+    drifted = campaign_effect.by_touch(changes(np.random.default_rng(2), effect, drift=0.6), 14)
+    assert "cannot be known" in told.verdict(this, None, "", drifted, "", "pay")
+    assert "cannot be known" in told.verdict(this, None, "", None, "too short a past", "pay")
+    running = retrospective.chosen(pd.DataFrame([campaign()]), "c", observed=dt.date(2026, 1, 5))
+    assert "no verdict" in told.verdict(running, None, "", found, "", "pay")
+
+
+def test_a_hold_out_stands_over_any_guess_and_a_refused_series_is_not_drawn():
+    this = retrospective.chosen(pd.DataFrame([campaign()]), "c", observed=dt.date(2026, 3, 1))
+    found = campaign_effect.by_touch(changes(np.random.default_rng(1), 0.5), 14)
+    held = extra(0.2, 1.0, 2.0)
+    assert "人天" not in told.verdict(this, held, "", found, "", "pay")
+    wild = campaign_effect.by_series(series(steep=0.15), dt.date(2026, 3, 26), dt.date(2026, 4, 8))
+    assert not wild.sound and told.picture(wild) is None
+
+
+def test_the_plan_lends_its_goal_and_budget_to_a_campaign_that_has_none():
+    bare = campaign(goal_metric=None, goal_value=None, budget=None)
+    this = retrospective.chosen(pd.DataFrame([bare]), "c", observed=dt.date(2026, 3, 1))
+    plan = {
+        "goal_metric": ("pay", np.nan, np.nan),
+        "goal_value": ("210.0", np.nan, np.nan),
+        "budget": ("900.0", np.nan, np.nan),
+    }
+    lent = lessons.as_planned(this, plan)
+    assert (lent.goal_metric, lent.goal, lent.budget) == ("pay", 210.0, 900.0)
+    kept = retrospective.chosen(pd.DataFrame([campaign(budget=500.0)]), "c", observed=dt.date(2026, 3, 1))
+    assert lessons.as_planned(kept, plan) == kept and lessons.as_planned(this, {}) == this
 
 
 def series(effect: float = 0.0, steep: float = 0.0, days: int = 98) -> pd.DataFrame:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import or_
 
 import ibis
 import ibis.expr.types as ir
@@ -12,7 +10,7 @@ from ibis import _
 
 from opslib import contract
 from opslib.metrics._filters import Step, column, step_holds, step_name
-from opslib.metrics._periods import Day, observed_until, whole
+from opslib.metrics._periods import Day, numbers, observed_until, whole
 
 REVENUE = "revenue"
 
@@ -34,22 +32,23 @@ def arms(exposures: ir.Table) -> ir.Table:
     Error: none, a census; the split is tested by `models.experiment.sample_ratio`.
     Source: terms.yml, `experiment.split`.
     """
-    seen = (
-        contract.keyed(exposures)
-        .group_by("experiment_id", "variant", "user_id")
-        .agg(first=_.day.min(), last=_.day.max())
+    exposures = contract.keyed(exposures)
+    days = {"first": _.day.min(), "last": _.day.max()}
+    seen = exposures.group_by("experiment_id", "user_id").agg(variant=_.variant.min(), other=_.variant.max(), **days)
+    # Hardly anybody is in two variants: only they are looked at variant by variant.
+    twice = seen.filter(seen.variant != seen.other).select("experiment_id", "user_id")
+    crossed = (
+        exposures.join(twice, ["experiment_id", "user_id"]).group_by("experiment_id", "variant", "user_id").agg(**days)
     )
-    seen = seen.mutate(variants=_.count().over(ibis.window(group_by=["experiment_id", "user_id"])))
-    return (
-        seen.group_by("experiment_id", "variant")
-        .agg(
-            users=_.count(),
-            crossed=ibis.ifelse(_.variants > 1, 1, 0).sum(),
-            first=_["first"].min(),
-            last=_["last"].max(),
-        )
-        .order_by("experiment_id", "variant")
+    columns = ("experiment_id", "variant", "first", "last")
+    every = ibis.union(
+        seen.filter(seen.variant == seen.other).select(*columns, crossed=ibis.literal(0, "int64")),
+        crossed.select(*columns, crossed=ibis.literal(1, "int64")),
     )
+    found = every.group_by("experiment_id", "variant").agg(
+        users=_.count(), crossed=_.crossed.sum(), first=_["first"].min(), last=_["last"].max()
+    )
+    return found.order_by("experiment_id", "variant")
 
 
 def outcome_sums(
@@ -103,14 +102,11 @@ def outcome_sums(
     last_day = observed_until(events, until, "outcome_sums")
     exposures, events, orders, users = contract.keyed(exposures, events, orders, users)
     exposed = _exposed(exposures, experiment_id, window_days, last_day, users, by)
-    acts = events.filter(reduce(or_, (step_holds(events, m) for m in metrics)))
-    acts = acts.select(
-        "user_id", "ts", **{f"v{i}": ibis.ifelse(step_holds(acts, m), 1.0, 0.0) for i, m in enumerate(metrics)}
-    )
-    paid = orders.select("user_id", ts=_.paid_at, **{f"v{len(metrics)}": _.amount})
-    wide = _counted(_counted(exposed, acts, window_days, pre_days), paid, window_days, pre_days)
-    names = [*map(step_name, metrics), REVENUE]
-    return _moments(wide, names, {"day": ["start"], "": []}.get(by, ["segment"]))
+    paid = orders.select("user_id", ts=_.paid_at, nr=ibis.literal(len(metrics), "int64"), value=_.amount)
+    near = _around(ibis.union(*_acts(events, metrics), paid), exposed, window_days, pre_days)
+    keys = ["variant", *{"day": ["start"], "": []}.get(by, ["segment"])]
+    found = _with_zeros(_moments(near, keys), exposed, keys, [*map(step_name, metrics), REVENUE])
+    return found.order_by("nr", *reversed(keys)).drop("nr")
 
 
 def ratio_sums(
@@ -136,7 +132,7 @@ def ratio_sums(
     cov     : float  sample covariance of the two over users
 
     Definition: window and users as in `outcome_sums`. The ratio is Σ first / Σ second over all users; users and not events
-    were randomised, so its error comes from the users (`models.abtest.ratio`).
+    were randomised, so its error comes from the users (`models.abguards.ratio`).
     Error: delta method over users.
     Source: terms.yml, `experiment.ratio`.
 
@@ -150,75 +146,110 @@ def ratio_sums(
     last_day = observed_until(events, until, "ratio_sums")
     exposures, events, users = contract.keyed(exposures, events, users)
     exposed = _exposed(exposures, experiment_id, window_days, last_day, users, "")
-    acts = events.filter(step_holds(events, over[0]) | step_holds(events, over[1]))
-    acts = acts.select(
-        "user_id", "ts", **{f"v{i}": ibis.ifelse(step_holds(acts, m), 1.0, 0.0) for i, m in enumerate(over)}
-    )
-    wide = _counted(exposed, acts, window_days, 1)
-    sums = wide.group_by("variant").agg(
-        n=_.count(),
-        mean=_.a0.mean(),
-        var=_.a0.var(how="sample"),
-        per_mean=_.a1.mean(),
-        per_var=_.a1.var(how="sample"),
-        cov=wide.a0.cov(wide.a1, how="sample"),
-    )
-    return sums.order_by("variant")
+    near = _around(ibis.union(*_acts(events, over)), exposed, window_days, 0)
+    pair = near.group_by("user_id", "variant")
+    pair = pair.agg(**{c: ibis.ifelse(_.nr == i, _.a, 0.0).sum() for i, c in enumerate("ab")})
+    told = _with_zeros(_moments(pair.mutate(nr=ibis.literal(0, "int64")), ["variant"]), exposed, ["variant"], [""])
+    return told.select("variant", "n", "mean", "var", "cov", per_mean=_.pre_mean, per_var=_.pre_var).order_by("variant")
 
 
 def _exposed(
     exposures: ir.Table, experiment_id: str, window_days: int, last_day: ir.DateScalar, users: ir.Table, by: str
 ) -> ir.Table:
-    """Every user of one variant whose window is over: variant, since, start, and the segment asked for."""
+    """Every user of one variant whose window is over: variant, since, and the start or segment asked for."""
     first = (
         exposures.filter(_.experiment_id == experiment_id)
         .group_by("user_id")
-        .agg(variant=_.variant.min(), variants=_.variant.nunique(), since=_.ts.min(), start=_.day.min())
+        .agg(variant=_.variant.min(), other=_.variant.max(), since=_.ts.min(), start=_.day.min())
     )
-    clean = first.filter((first.variants == 1) & (first.start + ibis.interval(days=window_days) <= last_day)).drop(
-        "variants"
-    )
+    clean = first.filter((first.variant == first.other) & (first.start + ibis.interval(days=window_days) <= last_day))
     if by in ("", "day"):
-        return clean
+        return clean.select("user_id", "variant", "since", *["start"] * (by == "day"))
     segments = users.select("user_id", segment=column(users, by).cast("string"))
-    return clean.left_join(segments, "user_id").drop("user_id_right")
+    return clean.left_join(segments, "user_id").select("user_id", "variant", "since", "segment")
 
 
-def _counted(exposed: ir.Table, rows: ir.Table, window_days: int, pre_days: int) -> ir.Table:
-    """The users with the sums of every value column before (b…) and after (a…) their exposure; none is zero."""
-    values = [c for c in rows.columns if c.startswith("v")]
-    near = rows.join(exposed.select("user_id", "since"), "user_id")
-    after = near.ts >= near.since
+def _acts(events: ir.Table, steps: Sequence[Step]) -> list[ir.Table]:
+    """Each event as often as it is counted: user_id, ts, nr (of the step), value.
+
+    Names are told apart in one reading of the events; an event may keep the conditions of several other steps.
+    """
+    named: dict[str, int] = {}
+    others: list[tuple[int, Step]] = []
+    for i, step in enumerate(steps):
+        if isinstance(step, str) and step not in named:
+            named[step] = i
+        else:
+            others.append((i, step))
+    parts = [(events.filter(step_holds(events, step)), ibis.literal(i, "int64")) for i, step in others]
+    if named:
+        kept = events.filter(events.event.isin(list(named)))
+        parts.insert(0, (kept, kept.event.cases(*named.items()).cast("int64")))
+    return [rows.select("user_id", "ts", nr=nr, value=ibis.literal(1.0)) for rows, nr in parts]
+
+
+def _around(acts: ir.Table, exposed: ir.Table, window_days: int, pre_days: int) -> ir.Table:
+    """One row per user and step with any act near the exposure: the sums of its values after (a) and before (b) it."""
+    near = acts.join(exposed, "user_id")
+    near = near.filter(near.ts >= near.since - ibis.interval(days=pre_days))
     if window_days:
-        after = after & (near.ts < near.since + ibis.interval(days=window_days))
-    before = (near.ts < near.since) & (near.ts >= near.since - ibis.interval(days=pre_days))
-    sums = {f"a{v[1:]}": ibis.ifelse(after, near[v], 0.0).sum() for v in values}
-    sums |= {f"b{v[1:]}": ibis.ifelse(before, near[v], 0.0).sum() for v in values}
-    joined = exposed.left_join(near.group_by("user_id").agg(**sums), "user_id").drop("user_id_right")
-    return joined.mutate(**{name: joined[name].fill_null(0.0) for name in sums})
+        near = near.filter(near.ts < near.since + ibis.interval(days=window_days))
+    sums = {"a": ibis.ifelse(_.ts >= _.since, _.value, 0.0).sum(), "b": ibis.ifelse(_.ts < _.since, _.value, 0.0).sum()}
+    return near.group_by("user_id", "nr", *(c for c in exposed.columns if c not in ("user_id", "since"))).agg(**sums)
 
 
-def _moments(wide: ir.Table, names: Sequence[str], by: list[str]) -> ir.Table:
-    """One wide row per group, then one row for each metric of it."""
-    sums = {"n": wide.count()}
-    for i in range(len(names)):
-        a, b = wide[f"a{i}"], wide[f"b{i}"]
-        sums |= {
-            f"hits{i}": ibis.ifelse(a > 0, 1, 0).sum(),
-            f"pre_hits{i}": ibis.ifelse(b > 0, 1, 0).sum(),
-            f"both_hits{i}": ibis.ifelse((a > 0) & (b > 0), 1, 0).sum(),
-            f"mean{i}": a.mean(),
-            f"var{i}": a.var(how="sample"),
-            f"pre_mean{i}": b.mean(),
-            f"pre_var{i}": b.var(how="sample"),
-            f"cov{i}": a.cov(b, how="sample"),
-            f"top{i}": a.max(),
-        }
-    found = wide.group_by("variant", *by).agg(**sums)
-    kept = ("hits", "pre_hits", "both_hits", "mean", "var", "pre_mean", "pre_var", "cov", "top")
-    parts = [
-        found.select(nr=ibis.literal(i, "int64"), metric=ibis.literal(name), variant=_.variant, **{c: found[c] for c in by}, n=_.n,
-                     **{c: found[f"{c}{i}"] for c in kept})
-        for i, name in enumerate(names)
-    ]  # fmt: skip
-    return ibis.union(*parts).order_by("nr", *by, "variant").drop("nr")
+def _moments(near: ir.Table, keys: list[str]) -> ir.Table:
+    """The moments of those who did anything, by step and keys."""
+    a, b = near.a, near.b
+    return near.group_by("nr", *keys).agg(
+        some=near.count(),
+        hits=ibis.ifelse(a > 0, 1, 0).sum(),
+        pre_hits=ibis.ifelse(b > 0, 1, 0).sum(),
+        both_hits=ibis.ifelse((a > 0) & (b > 0), 1, 0).sum(),
+        mean=a.mean(),
+        var=a.var(how="sample"),
+        pre_mean=b.mean(),
+        pre_var=b.var(how="sample"),
+        cov=a.cov(b, how="sample"),
+        top=a.max(),
+    )
+
+
+def _with_zeros(found: ir.Table, exposed: ir.Table, keys: list[str], names: Sequence[str]) -> ir.Table:
+    """The moments of all users: those who did nothing are zeros, added by the formula and never as rows.
+
+    Σ (x − mean)² of all = that of some + some × their mean² × (1 − some / n); the same for the product of two.
+    """
+    size = exposed.group_by(*keys).agg(n=_.count())
+    every = size.cross_join(numbers(len(names), "nr"))
+    every, found = (t.mutate(key=_matched(t)) if "segment" in keys else t for t in (every, found))
+    on = ["nr", *("key" if k == "segment" else k for k in keys)]
+    all_ = every.left_join(found, on)
+    some = all_.some.fill_null(0).cast("float64")
+    share = some / all_.n.cast("float64")
+
+    def mean(name: str) -> ir.FloatingValue:
+        return all_[name].fill_null(0.0)
+
+    def spread(name: str, x: str, y: str) -> ir.FloatingValue:
+        squares = (some - 1) * mean(name) + some * (mean(x) * mean(y) * (1 - share))
+        return squares / (all_.n - 1).cast("float64").nullif(0.0)
+
+    return all_.select(
+        "nr",
+        all_.nr.cases(*enumerate(names)).name("metric"),
+        *keys,
+        "n",
+        **{c: all_[c].fill_null(0) for c in ("hits", "pre_hits", "both_hits")},
+        mean=mean("mean") * share,
+        var=spread("var", "mean", "mean"),
+        pre_mean=mean("pre_mean") * share,
+        pre_var=spread("pre_var", "pre_mean", "pre_mean"),
+        cov=spread("cov", "mean", "pre_mean"),
+        top=all_.top.fill_null(0.0),
+    )
+
+
+def _matched(table: ir.Table) -> ir.StringValue:
+    """The segment as a key of a join: users without one are a segment of their own."""
+    return (ibis.literal("=") + table.segment).fill_null("")

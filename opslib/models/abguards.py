@@ -7,9 +7,10 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from opslib.errors import UsageError
+from opslib.errors import TooLittleError, UsageError
 from opslib.models import abtest, readout
 from opslib.models.moments import Moments, Number, divided
+from opslib.text import say
 
 APART = 1  # days by which the arms' first exposures may differ without a word
 
@@ -79,3 +80,25 @@ def apart(arms: pd.DataFrame) -> int:
     """Days between the first exposures of the variants: with windows to the end of the data, some were watched longer."""
     days = [d for d in arms["first"] if isinstance(d, dt.date)] or list(pd.to_datetime(arms["first"]))
     return int((max(days) - min(days)).days) if days else 0
+
+
+def even(arms: pd.DataFrame, window_days: int) -> bool:
+    """Whether all arms were watched alike: for so many days each, or to the end of the data and exposed at the same time."""
+    return bool(window_days) or apart(arms) <= APART
+
+
+def need_judged(found: pd.DataFrame, test: abtest.Test) -> None:
+    """Further readings of the primary metric are made only where the main one is judged.
+
+    Raises
+    ------
+    TooLittleError  if nobody did it, an arm is too small, or one user carries it.
+    """
+    primary = found[found.metric == test.metric]
+    if not primary.enough.any() or not primary[["control", "treatment"]].to_numpy().any():
+        raise TooLittleError(
+            say(
+                zh="主指标不作判断（无人做过、样本太少或由个别用户左右），不再做此项读数",
+                en="the primary metric is not judged (nobody did it, too few users, or one user carries it): not read further",
+            )
+        )

@@ -253,11 +253,13 @@ def verdict(
     test: Test,
     *,
     split_ok: bool,
+    even: bool = True,
     guardrails: Sequence[str] = (),
     margin: float = 0.01,
     alpha: float = 0.05,
 ) -> tuple[str, str]:
-    """What to do, and with which variant: `stop`, `running`, `few`, `ship`, `reject`, `harm` or `undecided`.
+    """What to do, and with which variant: `ship`, `reject`, `harm` or `undecided`; or why there is no verdict: `stop` (a
+    broken split), `running`, `uneven` (windows, `even`), `nobody` (no arm ever did it), `whale` (one user carries it), `few`.
 
     Definition: of several treatments each is judged on p corrected for their number (Holm); the best that may ship is
     shipped. A guardrail's interval must stay above −`margin`. While the test runs only the sequential reading counts.
@@ -266,9 +268,13 @@ def verdict(
         return "stop", ""
     if test.running:
         return "running", ""
+    if not even:
+        return "uneven", ""
     primary = table[table.metric == test.metric]
+    if not primary[["control", "treatment"]].to_numpy().any():
+        return "nobody", ""
     if not primary.enough.any():
-        return "few", ""
+        return ("whale" if (primary.whale > WHALE).all() else "few"), ""
     primary = primary.assign(p=readout.corrected(primary.p, "holm")).sort_values("diff", ascending=False)
     said = []
     for row in primary.itertuples():

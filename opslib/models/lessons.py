@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,17 @@ def planned(rows: pd.DataFrame) -> dict[str, tuple[str, float, float]]:
         r.item: (r.value, float(e.low), float(e.high))
         for r, e in zip(newest.itertuples(), ends.itertuples(), strict=True)
     }
+
+
+def as_planned(this: Campaign, plan: dict[str, tuple[str, float, float]]) -> Campaign:
+    """The campaign with the goal and the budget of its plan, where its own record has none."""
+    told = {item: value for item, (value, _, _) in plan.items()}
+    found: dict[str, Any] = {}
+    if not this.goal_metric and told.get("goal_metric") and "goal_value" in told:
+        found = {"goal_metric": told["goal_metric"], "goal": float(told["goal_value"])}
+    if missing(this.budget) and float(told.get("budget", 0)) > 0:
+        found["budget"] = float(told["budget"])
+    return replace(this, **found)
 
 
 def against(plan: dict[str, tuple[str, float, float]], facts: Facts) -> pd.DataFrame:

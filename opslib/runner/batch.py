@@ -11,18 +11,25 @@ from typing import Any
 
 from opslib import params
 from opslib.errors import OpsError
-from opslib.runner import plan
+from opslib.runner import grid, plan
 
 Say = Callable[[str], None]
 
 
 def run(
-    root: Path, names: Sequence[str], overrides: dict[str, str], *, force: bool = False, say: Say = print
+    root: Path,
+    names: Sequence[str],
+    overrides: dict[str, str],
+    *,
+    each: grid.Asked | None = None,
+    force: bool = False,
+    say: Say = print,
 ) -> list[dict[str, Any]]:
-    """Run modules of a project and rebuild its index; one record for each module.
+    """Run modules of a project and rebuild its index; one record for each report.
 
-    A module whose newest report has the same parameters, data and code is skipped, unless `force`. With several modules an
-    override must be known to one of them; the others pass it over.
+    With `each` (name → values, None for all ids of that name in the data) a module that declares the name has a report
+    for every value. What has a report with the same parameters, data and code is skipped, unless `force`. With several modules
+    an override, or a name of `each`, must be known to one of them; the others pass it over.
 
     Raises
     ------
@@ -33,16 +40,20 @@ def run(
     plan.all_known(overrides, mine, root)
     for name in names:
         params.load(plan.modules(root)[name], root / "params", mine[name])
+    plan.all_known(each or {}, {name: params.spec(plan.modules(root)[name]) for name in names}, root)
+    cells = {name: grid.cells(root, name, mine[name], each or {}) for name in names}
+    for name, rows in cells.items():
+        for row in rows:
+            params.load(plan.modules(root)[name], root / "params", row)
     _sweep(root / "outputs" / ".aside")
     records: list[dict[str, Any]] = []
     for wave in waves:
         jobs = []
-        for name in wave:
-            job = plan.job(root, name, mine[name])
+        for job in (plan.job(root, name, row) for name in wave for row in cells[name]):
             have = None if force else plan.done(job)
             if have:
-                say(f"{name}: up to date, skipped ({have.relative_to(root)})")
-                records.append({"module": name, "status": "skipped", "error": "", "folder": str(have)})
+                say(f"{plan.named(job.module, job.identity)}: up to date, skipped ({have.relative_to(root)})")
+                records.append({"module": job.module, "status": "skipped", "error": "", "folder": str(have)})
             else:
                 jobs.append(plan.described(job))  # here, where reports on the same data share the answer
         for record in _all(jobs):
@@ -70,13 +81,14 @@ def _alive(pid: int) -> bool:
 
 
 def _line(record: dict[str, Any], root: Path) -> str:
+    name = plan.named(record["module"], record["identity"])
     if not record["folder"]:
-        return f"{record['module']}: FAILED: {record['error']}"
+        return f"{name}: FAILED: {record['error']}"
     where = Path(record["folder"]).relative_to(root) / "report.html"
     verdict = {"ok": "done", "lacking": f"lacks data: {record['error']}", "failed": f"FAILED: {record['error']}"}[
         record["status"]
     ]
-    return f"{record['module']}: {verdict} in {record['seconds']:.1f} s ({where})"
+    return f"{name}: {verdict} in {record['seconds']:.1f} s ({where})"
 
 
 def _all(jobs: list[plan.Job]) -> Any:
@@ -111,7 +123,8 @@ def _all(jobs: list[plan.Job]) -> Any:
 def _broken(job: plan.Job, error: Exception) -> dict[str, Any]:
     """A run that not even the runner could finish (a full disk, a killed process): the other reports go on."""
     words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return {"module": job.module, "status": "failed", "error": words, "seconds": 0.0, "folder": ""}
+    record = {"module": job.module, "identity": job.identity, "status": "failed", "error": words}
+    return record | {"seconds": 0.0, "folder": ""}
 
 
 def _memory() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -126,7 +126,7 @@ def declared(root: Path, module: str, overrides: dict[str, str], *, alone: bool)
     return {name: value for name, value in overrides.items() if name in known}
 
 
-def all_known(overrides: dict[str, str], taken: dict[str, dict[str, str]], root: Path) -> None:
+def all_known(overrides: Iterable[str], taken: Mapping[str, Container[str]], root: Path) -> None:
     """Raises UsageError, naming the near miss, if an override is taken by no module."""
     for name in overrides:
         if not any(name in mine for mine in taken.values()):
@@ -139,7 +139,7 @@ def _source(root: Path, values: dict[str, Any]) -> tuple[str, tuple[str, ...], d
         return "", (), {}
     from opslib.engine import connect
 
-    tables = connect(_place(root, values))
+    tables = connect(place(root, values))
     rows = {name: tables.manifest.rows(name) for name in tables.manifest.tables}
     aside = sum(part.rows for parts in tables.manifest.quarantine.values() for part in parts)
     loaded = max((load["at"] for load in tables.manifest.loads), default="")
@@ -154,17 +154,23 @@ def _source(root: Path, values: dict[str, Any]) -> tuple[str, tuple[str, ...], d
     return tables.fingerprint, tuple(tables.manifest.notes), data
 
 
-def _place(root: Path, values: dict[str, Any]) -> str:
+def place(root: Path, values: dict[str, Any]) -> str:
     """The source as `connect` takes it: an address, or a folder, seen from the project."""
     text = str(values["source"])
     return text if "://" in text else str(root / text)
+
+
+def named(module: str, identity: dict[str, Any]) -> str:
+    """What a line of the terminal calls a report: its module, and what makes it a report of its own."""
+    told = ", ".join(f"{name} {value}" for name, value in identity.items() if value not in ("", None))
+    return f"{module} ({told})" if told else module
 
 
 def described(job: Job) -> Job:
     """The job with the window of its data and what breaks the contract: a question to every table, so only for a job that runs."""
     if "source" not in job.parameters or "problems" in job.data:
         return job
-    state = _state(_place(Path(job.root), job.parameters), str(job.data["fingerprint"]), job.lang)
+    state = _state(place(Path(job.root), job.parameters), str(job.data["fingerprint"]), job.lang)
     return replace(job, data=job.data | state)
 
 

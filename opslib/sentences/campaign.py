@@ -7,7 +7,6 @@ import datetime as dt
 import pandas as pd
 
 from opslib import columns, text
-from opslib.errors import TooLittleError
 from opslib.models.retrospective import Campaign, Extra, Money
 from opslib.report.finding import Action, Finding
 from opslib.text import missing, say
@@ -180,23 +179,6 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
             )
         )
     return out
-
-
-def need_end(this: Campaign) -> None:
-    """While a campaign runs only its pacing is read.
-
-    Raises
-    ------
-    TooLittleError  if it has not ended in the data.
-    """
-    if this.running:
-        raise TooLittleError(
-            say(
-                zh="活动到 {day} 才结束，此前只看进度",
-                en="the campaign ends on {day}; until then only its progress is read",
-                day=str(this.last),
-            )
-        )
 
 
 def caused(found: Extra | None, this: Campaign) -> list[Finding]:

@@ -8,8 +8,9 @@ from opslib import columns, figures, text
 from opslib.figures import Drawing
 from opslib.models.campaign_effect import HELD, Guess
 from opslib.models.lessons import Facts, honest_roi, rules, unit_costs
-from opslib.models.retrospective import Campaign
+from opslib.models.retrospective import Campaign, Extra
 from opslib.report.finding import Finding
+from opslib.sentences import campaign
 from opslib.text import missing, say
 
 
@@ -35,6 +36,38 @@ def _compared(row) -> Finding:  # type: ignore[no-untyped-def]
     return Finding(f"campaign.plan.{row.quantity}", "watch" if bad else "info", words, metric="campaign.plan", value=row.actual, base=row.plan, format=kind, no_interval="census")  # fmt: skip
 
 
+def verdict(this: Campaign, extra: Extra | None, why: str, guess: Guess | None, unsure: str, event: str) -> str:
+    """The page's one sentence: by the hold-out, else by a guess whose assumption stands, else why it cannot be known."""
+    if this.running or extra is not None or (guess is None and not (why or unsure)):
+        return campaign.verdict(this, extra, why)
+    if guess is None or not guess.sound:
+        return campaign.verdict(this, None, why or (unsure if guess is None else _why(guess)))
+    low, high = guess.extra.low or 0.0, guess.extra.high or 0.0
+    told = {
+        "than": _than(guess),
+        "n": text.write(round(guess.extra.value or 0), "number", sign=True),
+        "name": columns.value_name("event", event),
+        "span": text.Clean(text.interval(round(low), round(high), "number", sign=True)),
+    }
+    if low <= 0 <= high:
+        return say(
+            zh="没有留出组；{than}，「{name}」没有确定的差异：约 {n} 人天（{span}），只作参考。",
+            en="No hold-out; {than} {name} shows no certain difference: about {n} user-days ({span}), a hint, no proof.",
+            **told,
+        )
+    return say(
+        zh="没有留出组；{than}，期内「{name}」相差约 {n} 人天（{span}），只作参考。",
+        en="No hold-out; {than} {name} differs by about {n} user-days ({span}): a hint, no proof.",
+        **told,
+    )
+
+
+def _than(guess: Guess) -> str:
+    if guess.how == "did":
+        return say(zh="与未触达用户相比", en="against users not touched")
+    return say(zh="与此前走势相比", en="against its own past")
+
+
 def guessed(found: Guess, this: Campaign, event: str) -> list[Finding]:
     """The effect without a hold-out if its assumption stands the test, else why it cannot be known."""
     name, metric = (
@@ -44,15 +77,15 @@ def guessed(found: Guess, this: Campaign, event: str) -> list[Finding]:
     if not found.sound:
         return [Finding("campaign.unknown", "watch", say(zh="没有留出组，增量无从得知：{why}。", en="Nobody was held out and the extra effect cannot be known: {why}.",
                                                          why=text.Clean(_why(found))), metric=metric)]  # fmt: skip
-    span = text.Clean(text.interval(round(found.extra.low or 0), round(found.extra.high or 0), "number"))
+    span = text.Clean(text.interval(round(found.extra.low or 0), round(found.extra.high or 0), "number", sign=True))
     words = (
-        say(zh="与未触达用户相比，期内多出约 {n} 人天「{name}」（{span}）；前三周两组变化一致（p {p}），但不是随机分组，只作参考。",
-            en="Against users not touched, about {n} extra user-days of {name} ({span}); both changed alike in the three weeks before (p {p}), but nobody was split at "
-            "random: a hint, no proof.", n=text.number(round(found.extra.value or 0)), name=name, span=span, p=text.p_value(found.tested))
+        say(zh="与未触达用户相比，期内「{name}」相差约 {n} 人天（{span}）；前三周两组变化一致（p {p}），但不是随机分组，只作参考。",
+            en="Against users not touched, {name} differs by about {n} user-days ({span}); both changed alike in the three weeks before (p {p}), but nobody was split at "
+            "random: a hint, no proof.", n=text.write(round(found.extra.value or 0), "number", sign=True), name=name, span=span, p=text.p_value(found.tested))
         if found.how == "did" else
-        say(zh="与此前走势相比，期内多出约 {n} 人天「{name}」（{span}）；{tried} 次假想活动中有 {held} 的区间含 0，但同期的其他变化也算在内，只作参考。",
-            en="Against its own past, about {n} extra user-days of {name} ({span}); {held} of {tried} pretended campaigns held 0, but whatever else happened is in it: a hint, "
-            "no proof.", n=text.number(round(found.extra.value or 0)), name=name, span=span, tried=found.tried, held=text.percent(found.tested, 0))
+        say(zh="与此前走势相比，期内「{name}」相差约 {n} 人天（{span}）；{tried} 次假想活动中有 {held} 的区间含 0，但同期的其他变化也算在内，只作参考。",
+            en="Against its own past, {name} differs by about {n} user-days ({span}); {held} of {tried} pretended campaigns held 0, but whatever else happened is in it: a hint, "
+            "no proof.", n=text.write(round(found.extra.value or 0), "number", sign=True), name=name, span=span, tried=found.tried, held=text.percent(found.tested, 0))
     )  # fmt: skip
     return [
         Finding(
@@ -92,8 +125,8 @@ def caused(extra: list[Finding], found: Guess | None, why: str, this: Campaign, 
 
 
 def picture(found: Guess | None) -> Drawing | None:
-    """The series beside what the past foretold, where the effect was read on it."""
-    if found is None or found.how != "series":
+    """The series beside what the past foretold, where the effect is read on it: a past that does not foretell it is not drawn."""
+    if found is None or found.how != "series" or not found.sound:
         return None
     rows = found.table.tail(6 * int(found.table.after.sum()))
     actual = pd.DataFrame({"day": rows.day, "users": rows.actual, "series": say(zh="实际", en="Actual")})

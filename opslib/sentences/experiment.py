@@ -136,6 +136,9 @@ def decision(what: tuple[str, str], test: Test) -> str:
     return {
         "stop": say(zh="停：分流异常，本次实验不能读取效果，修复后重做。", en="Stop: the split is broken; no effect can be read. Mend it and run again."),
         "running": say(zh="实验仍在进行，尚不下结论；中途只看随时可看的读数。", en="Still running: no verdict yet; until the end only the always-valid reading counts."),
+        "uneven": say(zh="不能下结论：各方案观察时间不等，请设定 window_days 后重读。", en="No verdict: the variants were watched for unequal times. Set window_days and read again."),
+        "nobody": say(zh="不能下结论：各组都没有人做过「{metric}」。", en="No verdict: nobody in any arm did {metric}.", metric=name_of(test.metric)),
+        "whale": say(zh="不能下结论：{metric}由个别用户左右；去掉他们的读数见下文。", en="No verdict: single users carry {metric}; the reading without them is below.", metric=name_of(test.metric)),
         "few": say(zh="样本太少，无法判断。", en="Too few users for a verdict."),
         "ship": say(zh="上线「{arm}」：{metric}确有提升，护栏守住。", en="Ship {arm}: {metric} rises for certain and the guardrails hold.", arm=arm_of(what[1]), metric=name_of(test.metric)),
         "reject": say(zh="暂不上线「{arm}」：{metric}有提升，但护栏可能受损。", en="Do not ship {arm} yet: {metric} rises, but a guardrail may be hurt.", arm=arm_of(what[1]), metric=name_of(test.metric)),

@@ -105,7 +105,7 @@ def _last_look(rows: pd.DataFrame, test: Test) -> Finding:
     )  # fmt: skip
     return Finding(
         f"experiment.sequential.{last.variant}", "info", words, metric="experiment.sequential",
-        value=last.value, low=last.low, high=last.high, n=last.n, format=kind,
+        value=last.value, low=last.low, high=last.high, n=last.n, format=kind, no_interval="too few",
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from opslib import text
-from opslib.models.abguards import APART, apart
+from opslib.models.abguards import apart, even
 from opslib.models.abtest import REVENUE
 from opslib.report.finding import Finding
 from opslib.sentences.experiment import arm_of, name_of
@@ -14,12 +14,11 @@ from opslib.text import missing, say
 
 def windows(arms: pd.DataFrame, window_days: int) -> Finding | None:
     """Whether the arms were exposed at different times while everybody is watched to the end of the data."""
-    gap = apart(arms)
-    if window_days or gap <= APART:
+    if even(arms, window_days):
         return None
     words = say(zh="各方案首次曝光相差 {n} 天，又都观察到数据末日，观察时间不等，差异不能读作效果；请设定 window_days。",
                 en="The variants were first exposed {n} days apart and all watched to the end of the data: unequal windows, so the difference is no effect. Set window_days.",
-                n=gap)  # fmt: skip
+                n=apart(arms))  # fmt: skip
     return Finding("experiment.windows", "act", words)
 
 
@@ -52,14 +51,17 @@ def without_top(main: pd.DataFrame, again: pd.DataFrame) -> list[Finding]:
     out = []
     for row in again.itertuples():
         was = before.loc[row.variant]
-        if missing(row.low) or missing(was.low):
+        if missing(row.low):
             continue
         same = (row.low > 0) == (was.low > 0) and (row.high < 0) == (was.high < 0)
         held = (
-            say(zh="结论不变", en="the reading stays")
+            say(zh="含这些用户时该指标不作判断", en="with them the metric is not judged")
+            if missing(was.low)
+            else say(zh="结论不变", en="the reading stays")
             if same
             else say(zh="结论改变，不要据此决定", en="the reading changes: do not decide on it")
         )
+        same = same and not missing(was.low)
         words = say(zh="各组去掉金额最大的一名用户后，「{arm}」的{metric}相差 {diff}（{span}），{held}。", en="Without the largest user of each arm, {arm}: {metric} {diff} apart ({span}); {held}.",
                     arm=arm_of(row.variant), metric=name_of(REVENUE), diff=text.money(row.diff, digits=2), span=text.Clean(text.interval(row.low, row.high, "money", sign=True)),
                     held=held)  # fmt: skip
