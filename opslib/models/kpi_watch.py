@@ -157,6 +157,8 @@ def _bands(one: Series, threshold: float, own: Mapping[Any, str] | None) -> pd.D
     table = bands(series, threshold=threshold, noise=noise, calendar=calendar)
     if one.kind == "rate":
         table = table.assign(low=table["low"].clip(0, 1), high=table["high"].clip(0, 1))
+    else:
+        table = table.assign(low=table["low"].clip(lower=0))
     off = table["size"].to_numpy() * (users if one.kind == "rate" else 1.0)
     names = [holiday_name(h) if h else "" for h in table["holiday"]]
     plain = (table["holiday"] == "").to_numpy()
