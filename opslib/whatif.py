@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opslib import columns
@@ -14,13 +14,13 @@ from opslib.text import say
 Days = tuple[dt.date, dt.date, dt.date]  # chosen first, earliest, latest
 
 
-def explore(answer: Callable[..., Any], **choices: Sequence[str] | Days) -> Any:
+def explore(answer: Callable[..., Any], **choices: Sequence[str] | Mapping[str, str] | Days) -> Any:
     """A box of choices and a button; the button calls `answer` with what is chosen and shows what it displays.
 
     Parameters
     ----------
     answer : takes the choices by name; displays sections itself, or raises OpsError, which is shown as one line
-    choices : a list of texts (the first is chosen), or (day, earliest day, latest day)
+    choices : a list of texts, or value → words (the first is chosen); or (day, earliest day, latest day)
 
     In a run by papermill there is nobody to choose: nothing is shown and None is returned, so that no state of a widget
     gets into a report.
@@ -35,20 +35,27 @@ def explore(answer: Callable[..., Any], **choices: Sequence[str] | Days) -> Any:
 
     def compute(_: Any) -> None:
         out.clear_output()
-        with out:
-            try:
-                answer(**{name: widget.value for name, widget in shown.items()})
-            except OpsError as error:
-                print(error)
+        words, button.description, button.disabled = button.description, say(zh="计算中…", en="Computing…"), True
+        try:
+            with out:
+                try:
+                    answer(**{name: widget.value for name, widget in shown.items()})
+                except OpsError as error:
+                    print(error)
+        finally:  # whatever went wrong stands in the output; the next question can be asked
+            button.description, button.disabled = words, False
 
     button.on_click(compute)
     return ipywidgets.VBox([*shown.values(), button, out])
 
 
-def _widget(name: str, choice: Sequence[str] | Days) -> Any:
+def _widget(name: str, choice: Sequence[str] | Mapping[str, str] | Days) -> Any:
     import ipywidgets
 
     label, style = columns.label(name), {"description_width": "120px"}
+    if isinstance(choice, Mapping):
+        pairs = [(words, value) for value, words in choice.items()]
+        return ipywidgets.Dropdown(options=pairs, value=pairs[0][1], description=label, style=style)
     if isinstance(choice[0], dt.date):
         value, low, high = choice
         return ipywidgets.DatePicker(value=value, min=low, max=high, description=label, style=style)

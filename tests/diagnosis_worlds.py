@@ -7,6 +7,9 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 
+from opslib.models.holidays import WORKDAY, holidays
+from opslib.models.kpi_watch import Series
+
 SHARES = {
     "channel": {"seo": 0.28, "ads": 0.2, "push": 0.1, "word": 0.25, "creator": 0.12, "campus": 0.05},
     "platform": {"ios": 0.4, "android": 0.45, "web": 0.15},
@@ -103,3 +106,43 @@ def _counted(rng, frame: pd.DataFrame, side: dict[str, np.ndarray], users: int, 
         for k in range(counts.shape[1])
     ]
     return pd.concat(rows)[lambda t: t["users"] > 0]
+
+
+def daily_world(seed: int, *, moved: str = "", size: float = 0.2, day: int = 130, days: int = 146) -> list[Series]:
+    """Eight daily numbers that only fluctuate: weekdays, growth, days that remember the day before, and chance.
+
+    From `day` on the number `moved` is lower by `size` of its level; the days begin on 2026-01-01.
+    """
+    rng = np.random.default_rng(seed)
+    dates = pd.date_range("2026-01-01", periods=days)
+    worked = (holidays(dates) == WORKDAY).to_numpy()  # a weekend that is worked is a weekday
+    week = np.array([1, 0.98, 0.97, 0.99, 1.05, 1.2, 1.15])[np.where(worked, 0, dates.dayofweek)]
+    growth = np.exp(rng.normal(0, 0.001) * np.arange(days))
+
+    def remembered(sd: float, memory: float = 0.3) -> np.ndarray:
+        noise = rng.normal(0, sd, days + 20)
+        for i in range(1, days + 20):
+            noise[i] += memory * noise[i - 1]
+        return np.exp(noise[20:])
+
+    def fallen(kpi: str) -> np.ndarray:
+        return np.where((np.arange(days) >= day) & (kpi == moved), 1 - size, 1.0)
+
+    new = rng.poisson(400 * week * growth * remembered(0.03) * fallen("new_users"))
+    active = rng.poisson(3000 * week**0.5 * growth * remembered(0.02) * fallen("active"))
+    orders = rng.poisson(120 * week * growth * remembered(0.03))
+    money = np.array([rng.gamma(2.0, 40.0, n).sum() for n in orders]) * fallen("revenue")
+    found = [
+        Series("active", "users", pd.DataFrame({"day": dates, "value": active.astype(float)})),
+        Series("new_users", "users", pd.DataFrame({"day": dates, "value": new.astype(float)})),
+        Series("revenue", "money", pd.DataFrame({"day": dates, "value": money})),
+    ]
+    reached, steps = new, []
+    for kpi, rate in (("step.register", 0.8), ("step.verify", 0.85), ("step.activate", 0.7)):
+        hits = rng.binomial(reached, np.clip(rate * fallen(kpi) * remembered(0.01), 0, 1))
+        steps.append(Series(kpi, "rate", pd.DataFrame({"day": dates, "value": hits / reached, "n": reached})))
+        reached = hits
+    back = rng.binomial(new, np.clip(0.35 * fallen("retention") * remembered(0.02), 0, 1))
+    rates = {"retention": back, "conversion": reached}
+    found += [Series(k, "rate", pd.DataFrame({"day": dates, "value": v / new, "n": new})) for k, v in rates.items()]
+    return found + steps

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics import first_steps
-from opslib.metrics.newcomers import newcomer_days, newcomers
+from opslib.metrics.funnel import funnel_tries
+from opslib.metrics.newcomers import newcomer_days, newcomer_steps, newcomers
 from opslib.models import cause_facts, diagnosis, funnel_cells, kpi_days, timeline
 from opslib.periods import Reporting, compared
 from opslib.sentences import diagnosis as statements
@@ -401,20 +402,6 @@ def test_a_version_is_blamed_only_when_the_others_of_the_same_days_do_better():
     assert cause_facts._version(cause, cells, STEPS, "version", "retention")["version"] == "v2"
 
 
-def test_odd_days_are_ranked_by_users():
-    rng = np.random.default_rng(0)
-    users = np.full(84, 400)
-    users[70] = 2000
-    days = pd.DataFrame({"day": pd.date_range("2026-03-02", periods=84), "users": users})
-    days["returned"] = rng.binomial(users, 0.4)
-    days.loc[40, "returned"], days.loc[70, "returned"] = 60, 500
-    days["rate"] = days["returned"] / days["users"]
-    table = kpi_days.expected(days)
-    odd = kpi_days.anomalies(table)
-    assert odd["day"].dt.day_of_year.tolist()[:2] == [days["day"][70].day_of_year, days["day"][40].day_of_year]
-    assert table["low"].min() >= 0 and odd["off"].iloc[0] == pytest.approx(500 - 0.4 * 2000, abs=80)
-
-
 # The way in
 
 
@@ -426,13 +413,32 @@ def test_the_step_to_look_at_is_the_one_that_took_most():
     assert table["users"].is_monotonic_decreasing and (table["users"] <= table["entered"]).all()
 
 
-def test_where_they_went_instead_counts_leaving_first():
-    nodes = pd.DataFrame(
-        [(1, "register", 100, 60, 40), (2, "read", 30, 5, 25), (2, "like", 10, 5, 5)],
-        columns=["position", "node", "reached", "dropped", "continued"],
+def test_what_they_did_instead_counts_each_user_once(con):
+    rows = []
+    for who in "abcdef":
+        rows += [event(who, "app_open", 0, 1), event(who, "register", 0, 2)]
+    rows += [event("a", "activate", 0, 5), event("a", "like", 0, 6)]
+    rows += [event("b", "read", 0, 4), event("b", "like", 0, 5), event("c", "register", 0, 3), event("c", "like", 0, 9)]
+    rows += [event("d", "look", 0, 3), event("d", "read", 0, 4), event("e", "read", 2)]
+    got = con.to_pandas(first_steps.step_instead(*tables(rows), steps=WAY, step=3, exclude=["look"]))
+    assert got.values.tolist() == [["", 2, 5], ["read", 2, 5], ["like", 1, 5]]
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from([*WAY, "read"]), st.integers(0, 3), st.integers(0, 3)),
+        min_size=1, max_size=20, unique=True,
     )
-    got = funnel_cells.instead(nodes, "register")
-    assert got[["node", "users", "of"]].values.tolist() == [["", 60, 100], ["read", 30, 100], ["like", 10, 100]]
+)  # fmt: skip
+def test_the_daily_steps_sum_to_the_cells_whatever_shares_an_instant(con, visits):
+    rows = [event(*visit) for visit in visits]
+    cells = con.to_pandas(newcomers(*tables(rows), steps=WAY, dimensions=["platform"], until=str(day(9))))
+    days = con.to_pandas(newcomer_steps(*tables(rows), steps=WAY, until=str(day(9))))
+    sums = [t.groupby("reached")[["users", "returned"]].sum() for t in (cells, days)]
+    pd.testing.assert_frame_equal(*sums, check_dtype=False)
+    tried = con.to_pandas(funnel_tries(tables(rows)[0], steps=WAY, entry="first", window_days=1))
+    assert sums[0]["users"].drop(0, errors="ignore").to_dict() == tried["reached"].value_counts().to_dict()
 
 
 def test_times_are_written_in_the_unit_a_reader_would_choose():

@@ -1,4 +1,4 @@
-"""New users on their way in: their events, and what those who took a step had done before it."""
+"""New users on their way in: their events, what those who took a step had done before it, and what others did instead."""
 
 from __future__ import annotations
 
@@ -10,18 +10,29 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics._filters import Step
-from opslib.metrics._funnel_rules import STEPS
-from opslib.metrics._periods import Period, bounds, whole
-from opslib.metrics.funnel import funnel_tries
+from opslib.metrics._first_tries import first_tries, keyed, narrow
+from opslib.metrics._funnel_rules import STEPS, Funnel, checked
+from opslib.metrics._periods import Period, whole
+
+Steps = Sequence[Step | Mapping[str, Any]]
 
 
-def arrivals(events: ir.Table, daily: ir.Table, *, period: Period | None = None) -> ir.Table:
+def arrivals(
+    events: ir.Table,
+    daily: ir.Table,
+    *,
+    steps: Steps = STEPS,
+    window_days: float | None = None,
+    period: Period | None = None,
+) -> ir.Table:
     """The events of the users whose first day ever lies in the period, from that day on.
 
-    One row per event, the columns of `events`; lazy, to be given to another metric of events.
+    One row per event: user_id (the integer key where the tables have it), event_id, event, ts, day, and what else the
+    `steps` ask for; lazy, to be given to a metric of events.
 
-    Definition: the first day is the first of `daily`, the whole history. Funnels and paths of new users take this table, so
-    that older users who open the app again do not count as entries that fail to register.
+    Definition: the first day is the first of `daily`, the whole history. Funnels of new users take this table, so that
+    older users who open the app again do not count as entries that fail to register. With `window_days` only the events
+    that a try which begins in the period can still reach: an engine then reads no later day.
     Error: none, a selection.
     Source: terms.yml, `acquisition.new_users`.
 
@@ -29,18 +40,25 @@ def arrivals(events: ir.Table, daily: ir.Table, *, period: Period | None = None)
     ------
     ValueError  if the period is none.
     """
-    first = daily.group_by("user_id").agg(first=_.day.min())
-    if days := bounds(period, "arrivals"):
-        first = first.filter(first["first"].between(*map(ibis.date, days)))
-    rows = events.inner_join(first.select(_user="user_id", _first="first"), [("user_id", "_user")])
-    return rows.filter(rows.day >= rows._first).select(*events.columns)
+    asked = checked(
+        "arrivals", steps, {"period": period} | ({} if window_days is None else {"window_days": window_days})
+    )
+    events, daily = keyed(events, daily)
+    first = _first_days(daily, asked)
+    if asked.period:
+        events = events.filter(events.day >= ibis.date(asked.period[0]))
+        if window_days is not None:
+            last = ibis.date(asked.period[1]).cast("timestamp") + ibis.interval(seconds=_seconds(asked) + 86_400)
+            events = events.filter(events.day.cast("timestamp") <= last)
+    rows = narrow(events, asked).inner_join(first, [("user_id", "_user")])
+    return rows.filter(rows.day >= rows._first).drop("_user", "_first")
 
 
 def step_habits(
     events: ir.Table,
     daily: ir.Table,
     *,
-    steps: Sequence[Step | Mapping[str, Any]] = STEPS,
+    steps: Steps = STEPS,
     step: int = 2,
     window_days: float = 1,
     period: Period | None = None,
@@ -67,13 +85,11 @@ def step_habits(
     ------
     ValueError  as `funnel`; if `step` is not between 2 and the number of steps.
     """
-    whole(step, 2, len(steps), "step", "step_habits")
-    own = arrivals(events, daily, period=period)
-    tried = funnel_tries(own, steps=steps, entry="first", window_days=window_days, period=period)
-    at = tried.filter(_.reached >= step - 1).select(
-        _user=tried.user_id, _at=tried[f"step_{step - 1}_at"], _passed=ibis.ifelse(tried.reached >= step, 1, 0)
-    )
-    rows = own.inner_join(at, [("user_id", "_user")]).filter(_.ts <= _._at)
+    events, tried = _tried(events, daily, steps, step, window_days, period, "step_habits")
+    tried = tried.filter(tried.depth >= step - 1)
+    at = tried.select(_user="user_id", _at=f"t{step - 1}", _passed=ibis.ifelse(tried.depth >= step, 1, 0))
+    rows = events.select("user_id", "event", "ts").inner_join(at, [("user_id", "_user")])
+    rows = rows.filter(rows.ts <= rows._at)
     did = rows.select("user_id", "event", "_passed").distinct().group_by("event")
     sums = did.agg(passed_did=_._passed.sum(), did=_.count())
     totals = at.agg(passed=_._passed.sum(), everyone=_.count())
@@ -82,3 +98,76 @@ def step_habits(
         .select("event", "passed_did", "passed", stayed_did=_.did - _.passed_did, stayed=_.everyone - _.passed)
         .order_by("event")
     )
+
+
+def step_instead(
+    events: ir.Table,
+    daily: ir.Table,
+    *,
+    steps: Steps = STEPS,
+    step: int = 2,
+    window_days: float = 1,
+    exclude: Sequence[str] = (),
+    period: Period | None = None,
+) -> ir.Table:
+    """What new users did next who came to a step's threshold and did not take it.
+
+    One row per event name, and one with an empty name for those who did nothing more; the largest first.
+
+    Columns
+    -------
+    event : string  the first other event after the step before, while the step could still have been taken; "" for none
+    users : int     users whose first other event it was; each user counts once
+    of    : int     all users who reached the step before and not this one
+
+    Definition: an event other than the step before's own, no name in `exclude`, later than the step before and within
+    `window_days` of the entry; of events at one instant the first by name. Steps as `funnel` with entry="first", of the new
+    users of `period`.
+    Error: a binomial interval on users / of (`stats.proportion`); the rows share their users.
+    Source: terms.yml, `paths.drop_off`.
+
+    Raises
+    ------
+    ValueError  as `step_habits`; if `exclude` is no list.
+    """
+    if isinstance(exclude, str):
+        raise ValueError(f"step_instead: exclude must be a list of event names, got {exclude!r}")
+    events, tried = _tried(events, daily, steps, step, window_days, period, "step_instead")
+    stopped = tried.filter(tried.depth == step - 1)
+    end = stopped.t1 + ibis.interval(seconds=round(window_days * 86_400))
+    at = stopped.select(_user="user_id", _at=f"t{step - 1}", _end=end)
+    rows = events.filter(events.event.notin([_event(steps[step - 2]), *exclude])).select("user_id", "event", "ts")
+    rows = rows.inner_join(at, [("user_id", "_user")])
+    rows = rows.filter((rows.ts > rows._at) & (rows.ts <= rows._end))
+    first = rows.group_by("user_id").agg(first=_.ts.min()).rename(_who="user_id")
+    named = rows.inner_join(first, [("user_id", "_who"), ("ts", "first")]).group_by("user_id").agg(event=_.event.min())
+    all_of = at.left_join(named, [("_user", "user_id")]).select(event=_.event.fill_null(""))
+    counts = all_of.group_by("event").agg(users=_.count())
+    return counts.cross_join(at.agg(of=_.count())).order_by(ibis.desc("users"), "event")
+
+
+def _event(step: Step | Mapping[str, Any]) -> str:
+    named = step if isinstance(step, str) else (step or {}).get("event")
+    return named if isinstance(named, str) else ""
+
+
+def _tried(
+    events: ir.Table, daily: ir.Table, steps: Steps, step: int, window_days: float, period: Period | None, metric: str
+) -> tuple[ir.Table, ir.Table]:
+    """The events that can matter, keyed, and the new users' tries."""
+    asked = checked(metric, steps, {"entry": "first", "window_days": window_days, "period": period})
+    whole(step, 2, len(steps), "step", metric)
+    events, daily = keyed(events, daily)
+    if asked.period:
+        events = events.filter(events.day >= ibis.date(asked.period[0]))
+    return events, first_tries(events, _first_days(daily, asked).select(user_id="_user"), asked)
+
+
+def _first_days(daily: ir.Table, asked: Funnel) -> ir.Table:
+    """The users whose first day lies in the period: _user, _first."""
+    first = daily.group_by(_user="user_id").agg(_first=_.day.min())
+    return first.filter(first._first.between(*map(ibis.date, asked.period))) if asked.period else first
+
+
+def _seconds(asked: Funnel) -> int:
+    return asked.window or 0

@@ -11,10 +11,10 @@ from ibis import _
 
 from opslib.metrics._cohorts import NO_VALUE
 from opslib.metrics._filters import Step, column
-from opslib.metrics._funnel_rules import STEPS
+from opslib.metrics._first_tries import few, first_tries, keyed
+from opslib.metrics._funnel_rules import STEPS, Funnel, checked
 from opslib.metrics._funnel_segments import OTHER
 from opslib.metrics._periods import Day, Period, as_day, bounds, whole
-from opslib.metrics.funnel import funnel_tries
 
 Dimensions = Sequence[str]
 
@@ -57,19 +57,55 @@ def newcomers(
     ValueError  if a period is none, `day_n` or `limit` is out of range, or there is no dimension.
     UsageError  if a column does not exist.
     """
-    people = _people(events, daily, users, dimensions, day_n, period, compare, until, "newcomers")
-    tried = funnel_tries(
-        _around(events, people), steps=steps, entry="first", window_days=window_days, period=_span(period, compare)
-    )
-    depth = tried.select(_user=tried.user_id, reached=tried.reached)
     whole(limit, 1, 1000, "limit", "newcomers")
+    rules = {"entry": "first", "window_days": window_days, "period": _span(period, compare)}
+    asked = checked("newcomers", steps, rules)
+    events, daily, *more = keyed(events, daily, *([users] if users is not None else []))
+    people = _people(daily, day_n, period, compare, until, "newcomers")
+    cells = _described(events, more, people, dimensions, "newcomers")
+    cells = _reached(_returned(cells, daily, day_n), people, events, asked)
     names = [f"d{i}" for i in range(len(dimensions))]
-    joined = people.left_join(depth, [("user_id", "_user")]).mutate(reached=_.reached.fill_null(0))
-    cells = joined.group_by("period", *names, "reached").agg(users=_.count(), returned=_.returned.sum())
+    cells = cells.group_by("period", *names, "reached").agg(users=_.count(), returned=_.returned.sum())
     for name in names:
         cells = _pooled(cells, name, limit)
     cells = cells.group_by("period", *names, "reached").agg(users=_.users.sum(), returned=_.returned.sum())
     return cells.order_by("period", *names, "reached")
+
+
+def newcomer_steps(
+    events: ir.Table,
+    daily: ir.Table,
+    *,
+    steps: Sequence[Step | Mapping[str, Any]] = STEPS,
+    window_days: float = 1,
+    day_n: int = 1,
+    period: Period | None = None,
+    until: Day | None = None,
+) -> ir.Table:
+    """New users of each day by how far they came, and how many of them were back on day N.
+
+    One row per (day, reached) with a new user.
+
+    Columns
+    -------
+    day      : date  the users' first day ever
+    reached  : int   steps of the funnel reached in `window_days` from the first entry; 0 for none
+    users    : int   new users
+    returned : int   those active again on exactly the Nth local day after it
+
+    Definition: as `newcomers`, day by day; without `period` every day.
+    Error: binomial intervals on the users of a step / those of the step before, and on returned / users.
+    Source: terms.yml, `retention.n_day`, `funnel.step_rate`.
+
+    Raises
+    ------
+    ValueError  as `newcomers`.
+    """
+    asked = checked("newcomer_steps", steps, {"entry": "first", "window_days": window_days, "period": period})
+    events, daily = keyed(events, daily)
+    people = _people(daily, day_n, period, None, until, "newcomer_steps")
+    came = _reached(_returned(people, daily, day_n), people, events, asked)
+    return came.group_by("day", "reached").agg(users=_.count(), returned=_.returned.sum()).order_by("day", "reached")
 
 
 def newcomer_days(
@@ -104,22 +140,21 @@ def newcomer_days(
     ValueError  as `newcomers`.
     UsageError  if the column does not exist.
     """
-    people = _people(events, daily, users, dimensions, day_n, period, None, until, "newcomer_days")
     whole(limit, 1, 1000, "limit", "newcomer_days")
+    events, daily, *more = keyed(events, daily, *([users] if users is not None else []))
+    people = _people(daily, day_n, period, None, until, "newcomer_days")
+    people = _returned(_described(events, more, people, dimensions, "newcomer_days"), daily, day_n)
+    names = [f"d{i}" for i in range(len(dimensions))]
+    # Counted once by all dimensions together: each dimension is a sum over these.
+    cells = people.group_by("day", *names).agg(users=_.count(), returned=_.returned.sum())
     parts = []
-    for i, dimension in enumerate(dimensions):
-        value = f"d{i}"
-        counts = people.group_by("day", value).agg(users=_.count(), returned=_.returned.sum())
-        counts = (
-            _pooled(counts, value, limit).group_by("day", value).agg(users=_.users.sum(), returned=_.returned.sum())
-        )
-        parts.append(
-            counts.select("day", "users", "returned", value=value, dimension=ibis.literal(dimension)).relocate(
-                "dimension", "day", "value"
-            )
-        )
+    for name, dimension in zip(names, dimensions, strict=True):
+        counts = cells.group_by("day", name).agg(users=_.users.sum(), returned=_.returned.sum())
+        counts = _pooled(counts, name, limit).group_by("day", name).agg(users=_.users.sum(), returned=_.returned.sum())
+        asked = {"dimension": ibis.literal(dimension), "value": counts[name]}
+        parts.append(counts.select(**asked, day="day", users="users", returned="returned"))
     table = ibis.union(*parts) if parts[1:] else parts[0]
-    return table.order_by("dimension", "day", "value")
+    return table.relocate("dimension", "day", "value").order_by("dimension", "day", "value")
 
 
 def _span(period: Period | None, compare: Period | None) -> Period | None:
@@ -129,32 +164,29 @@ def _span(period: Period | None, compare: Period | None) -> Period | None:
 
 
 def _people(
-    events: ir.Table,
-    daily: ir.Table,
-    users: ir.Table | None,
-    dimensions: Dimensions,
-    day_n: int,
-    period: Period | None,
-    compare: Period | None,
-    until: Day | None,
-    metric: str,
+    daily: ir.Table, day_n: int, period: Period | None, compare: Period | None, until: Day | None, metric: str
 ) -> ir.Table:
-    """One row per new user: user_id, day, period, d0, d1, …, returned (1 or 0)."""
+    """One row per new user whose day N has been observed: user_id, day, period; `first_ts` where `daily` has it."""
     whole(day_n, 1, 366, "day_n", metric)
-    if isinstance(dimensions, str) or not dimensions or not all(isinstance(d, str) and d for d in dimensions):
-        raise ValueError(
-            f"{metric}: dimensions must be columns such as 'channel' or 'props.version', got {dimensions!r}"
-        )
     last = daily.day.max().as_scalar() if until is None else ibis.date(as_day(until, "until", metric))
-    first = daily.group_by("user_id").agg(day=_.day.min())
+    times = {"first_ts": _.first_ts.min()} if "first_ts" in daily.columns else {}
+    first = daily.group_by("user_id").agg(day=_.day.min(), **times)
     first = first.filter(first.day + ibis.interval(days=day_n) <= last)
-    first = first.mutate(period=_period(first.day, period, compare, metric)).filter(_.period.notnull())
-    active = daily.select("user_id", "day").distinct()
-    back = active.select(_user="user_id", _back="day")
-    due = first.mutate(due=(_.day + ibis.interval(days=day_n)).cast("timestamp").date())
-    came = due.left_join(back, [("user_id", "_user"), ("due", "_back")])
-    came = came.mutate(returned=ibis.ifelse(_._back.notnull(), 1, 0)).select("user_id", "day", "period", "returned")
-    return _described(events, users, came, dimensions)
+    return first.mutate(period=_period(first.day, period, compare, metric)).filter(_.period.notnull())
+
+
+def _returned(people: ir.Table, daily: ir.Table, day_n: int) -> ir.Table:
+    """The people with `returned`: 1 for those active on day N, else 0."""
+    due = people.select(_user="user_id", _due=(_.day + ibis.interval(days=day_n)).cast("timestamp").date())
+    back = daily.inner_join(due, [("user_id", "_user"), ("day", "_due")]).select(_back="user_id").distinct()
+    came = people.left_join(back, [("user_id", "_back")])
+    return came.mutate(returned=ibis.ifelse(_._back.notnull(), 1, 0)).drop("_back")
+
+
+def _reached(people: ir.Table, first: ir.Table, events: ir.Table, asked: Funnel) -> ir.Table:
+    """The people with the number of steps that they `reached`; `first` are the same people, plain."""
+    depth = first_tries(events, first, asked).select(_user="user_id", reached="depth")
+    return people.left_join(depth, [("user_id", "_user")]).mutate(reached=_.reached.fill_null(0)).drop("_user")
 
 
 def _period(day: ir.DateValue, period: Period | None, compare: Period | None, metric: str) -> ir.StringValue:
@@ -165,37 +197,58 @@ def _period(day: ir.DateValue, period: Period | None, compare: Period | None, me
     return ibis.cases(*cases, else_=ibis.null("string"))
 
 
-def _described(events: ir.Table, users: ir.Table | None, people: ir.Table, dimensions: Dimensions) -> ir.Table:
+def _described(
+    events: ir.Table, users: Sequence[ir.Table], people: ir.Table, dimensions: Dimensions, metric: str
+) -> ir.Table:
     """The people with the values of their first event; of events at one instant the smaller `event_id` comes first."""
+    if isinstance(dimensions, str) or not dimensions or not all(isinstance(d, str) and d for d in dimensions):
+        raise ValueError(
+            f"{metric}: dimensions must be columns such as 'channel' or 'props.version', got {dimensions!r}"
+        )
     own = {f"d{i}": d for i, d in enumerate(dimensions) if not d.startswith("users.")}
-    needed = people.select(_user="user_id", _day="day")
-    rows = events.inner_join(needed, [("user_id", "_user"), ("day", "_day")])
-    values = {name: _text(column(rows, d)) for name, d in own.items()}
-    order = ibis.window(group_by="user_id", order_by=["ts", "event_id"])
-    rows = rows.select("user_id", "ts", "event_id", **values).mutate(_n=ibis.row_number().over(order))
-    rows = rows.filter(rows._n == 0).select(_first="user_id", **{n: n for n in own})
-    people = people.inner_join(rows, [("user_id", "_first")]).drop("_first")
+    if own:
+        people = people.inner_join(_first_values(events, people, own), [("user_id", "_first")]).drop("_first")
     theirs = {f"d{i}": d.removeprefix("users.") for i, d in enumerate(dimensions) if d.startswith("users.")}
     if theirs:
-        if users is None:
-            raise ValueError(f"newcomers: {dimensions} needs the table users")
-        known = users.select(_known=users.user_id, **{n: _text(column(users, d)) for n, d in theirs.items()})
+        if not users:
+            raise ValueError(f"{metric}: {dimensions} needs the table users")
+        known = users[0].select(_known="user_id", **{n: _text(column(users[0], d)) for n, d in theirs.items()})
         people = people.left_join(known, [("user_id", "_known")]).drop("_known")
         people = people.mutate(**{n: _[n].fill_null(NO_VALUE) for n in theirs})
     return people
+
+
+def _first_values(events: ir.Table, people: ir.Table, own: Mapping[str, str]) -> ir.Table:
+    """The values of each user's first event: _first (the user), d0, d1, …"""
+    rows = _first_events(events, people)
+    rows = rows.select(_first="user_id", event_id="event_id", **{n: _text(column(rows, d)) for n, d in own.items()})
+    smallest = rows.group_by("_first").agg(**{n: _[n].min() for n in own}, **{f"{n}_": _[n].max() for n in own})
+    differ = ibis.literal(False)
+    for name in own:
+        differ = differ | (smallest[name] != smallest[f"{name}_"])
+    # The order of one instant is read only where its rows differ: the texts of `event_id` are the dearest to read.
+    apart = few(smallest.filter(differ).select(u0="_first"))
+    tied = (
+        rows.inner_join(apart, [("_first", "u0")]).group_by("_first").agg(**{n: _[n].argmin(_.event_id) for n in own})
+    )
+    return smallest.filter(~differ).select("_first", *own).union(tied)
+
+
+def _first_events(events: ir.Table, people: ir.Table) -> ir.Table:
+    """The events of each user's first instant, which `daily` knows already."""
+    if "first_ts" not in people.columns:
+        days = events.inner_join(people.select(_user="user_id", _day="day"), [("user_id", "_user"), ("day", "_day")])
+        people = days.group_by("user_id").agg(first_ts=_.ts.min(), day=_.day.min())
+    at = people.select(_user="user_id", _day="day", _ts="first_ts")
+    return events.inner_join(at, [("user_id", "_user"), ("day", "_day"), ("ts", "_ts")])
 
 
 def _text(value: ir.Value) -> ir.StringValue:
     return value.cast("string").nullif("").fill_null(NO_VALUE)
 
 
-def _around(events: ir.Table, people: ir.Table) -> ir.Table:
-    return events.semi_join(people, "user_id")
-
-
 def _pooled(cells: ir.Table, name: str, limit: int) -> ir.Table:
     """Values beyond the `limit` with most users (of equals the first by name) as one."""
-    sizes = cells.group_by(_value=cells[name]).agg(_users=_.users.sum())
-    ranked = sizes.mutate(_place=ibis.row_number().over(order_by=[ibis.desc("_users"), "_value"]))
-    joined = cells.left_join(ranked.select("_value", "_place"), [(name, "_value")])
-    return joined.mutate(**{name: ibis.ifelse(_._place < limit, _[name], OTHER)}).drop("_value", "_place")
+    sizes = cells.mutate(_users=_.users.sum().over(ibis.window(group_by=name)))
+    ranked = sizes.mutate(_place=ibis.dense_rank().over(ibis.window(order_by=[ibis.desc("_users"), name])))
+    return ranked.mutate(**{name: ibis.ifelse(_._place < limit, _[name], OTHER)}).drop("_users", "_place")

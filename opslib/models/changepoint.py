@@ -89,6 +89,8 @@ def change_point(
     day, low_day, high_day = (series.index[kept[i]] for i in days)
     before = float(np.mean(fitted - shift[0] * (np.arange(len(y)) >= at)))
     p = float((1 + (null >= seen[0]).sum()) / (1 + draws))
+    if np.ptp(y) <= 1e-9 * np.abs(y).max():
+        p = 1.0  # a constant: what differs is rounding
     change = float(shift[0])
     return ChangePoint(day, low_day, high_day, at, before, before + change, change, float(low), float(high), p)
 

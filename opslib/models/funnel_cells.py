@@ -77,19 +77,6 @@ def traits(
     return table[(did >= 30) & (did < of)].astype(dict.fromkeys(columns, int)).reset_index(drop=True)
 
 
-def instead(nodes: pd.DataFrame, step: str) -> pd.DataFrame:
-    """Where those went who reached `step` and not the next one: the next thing they did, or nothing more.
-
-    `nodes` as `metrics.path_nodes` after that step. One row per node: node ("" for leaving), users, of.
-    """
-    first = nodes[(nodes["position"] == 1) & (nodes["node"] == step)]
-    of = int(first["reached"].sum())
-    left = pd.DataFrame({"node": [""], "users": [int(first["dropped"].sum())]})
-    second = nodes[(nodes["position"] == 2)][["node", "reached"]].rename(columns={"reached": "users"})
-    table = pd.concat([left, second], ignore_index=True).sort_values("users", ascending=False, kind="stable")
-    return table.assign(of=of, users=table["users"].clip(upper=of)).head(8).reset_index(drop=True)
-
-
 def times(now: pd.DataFrame, before: pd.DataFrame, steps: Sequence[str]) -> pd.DataFrame:
     """Times between steps in both periods: from_name, to_name, users, p50_s, p90_s, mean_s, var_s; base_… of the one before."""
     keys = ["from_step", "to_step"]

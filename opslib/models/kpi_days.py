@@ -1,54 +1,22 @@
-"""A daily rate of new users against what was to be expected, and since when it has been different."""
+"""Daily rates of new users: since when a segment has been different, and how much days vary for no reason."""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
-from opslib.models.anomaly import bands
 from opslib.models.changepoint import ChangePoint, change_point
-from opslib.models.holidays import holiday_name, holidays
 
 SURE = 0.05  # p from which a change of level is told
 
 
-def rate_days(matrix: pd.DataFrame, day_n: int = 1) -> pd.DataFrame:
-    """One row per day of `metrics.retention`: day, users (who could return), returned, rate."""
-    rows = matrix[matrix["n"] == day_n]
-    table = pd.DataFrame({"day": pd.to_datetime(rows["cohort"]), "users": rows["size"], "returned": rows["users"]})
-    table = table[table["users"] > 0].sort_values("day", ignore_index=True)
-    return table.assign(rate=table["returned"] / table["users"])
-
-
-def expected(days: pd.DataFrame, *, threshold: float = 4.0, own: dict[Any, str] | None = None) -> pd.DataFrame:
-    """Each day's rate with its expected band.
-
-    One row per calendar day: as `anomaly.bands`, with `users`, `off` (users more or fewer than expected), and the
-    holiday in the language in use. `own` are a team's own special days.
-
-    Definition: `anomaly.bands` with the binomial standard deviation of the day's users as the least noise, and China's
-    calendar. Raises TooLittleError with fewer than three weeks.
-    """
-    series = pd.Series(days["rate"].to_numpy(float), index=pd.DatetimeIndex(days["day"])).asfreq("D")
-    size = pd.Series(days["users"].to_numpy(float), index=pd.DatetimeIndex(days["day"])).reindex(series.index)
-    p = float(days["returned"].sum() / days["users"].sum())
-    noise = np.sqrt(p * (1 - p) / size.to_numpy())
-    calendar = holidays(series.index, own).fillna("")
-    table = bands(series, threshold=threshold, noise=noise, calendar=calendar)
-    table["holiday"] = [holiday_name(h) if h else "" for h in table["holiday"]]
-    table = table.assign(low=table["low"].clip(0, 1), high=table["high"].clip(0, 1))
-    return table.assign(users=size.to_numpy(), off=table["size"].to_numpy() * size.to_numpy())
-
-
-def anomalies(table: pd.DataFrame) -> pd.DataFrame:
-    """The days outside their band, those first that are off by most users: day, value, expected, low, high, z, users, off, holiday."""
-    rows = table[table["anomaly"]]
-    rows = rows.sort_values("off", key=lambda v: -v.abs(), ignore_index=True)
-    return rows[["day", "value", "expected", "low", "high", "z", "users", "off", "holiday"]]
+def known_until(last_day: dt.date, day_n: int, window_days: float) -> dt.date:
+    """The last day whose new users have lived their day N and the whole window of the funnel."""
+    return last_day - dt.timedelta(days=max(day_n, math.ceil(window_days)))
 
 
 def level_change(days: pd.DataFrame, span: tuple[Any, Any], *, column: str = "rate") -> ChangePoint | None:

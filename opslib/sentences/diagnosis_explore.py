@@ -7,21 +7,24 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
-from opslib import figures
+from opslib import columns, figures
 from opslib.engine import Tables
 from opslib.errors import UsageError
 from opslib.metrics.newcomers import newcomers
 from opslib.models import diagnosis, mix_views
+from opslib.periods import Reporting
 from opslib.report import section
 from opslib.sentences import diagnosis as statements
+from opslib.sentences.diagnosis_parts import window
 from opslib.text import say
 
 PAIR = " × "
 
 
-def pairs(dimensions: Sequence[str]) -> list[str]:
-    """Every two dimensions together, as one choice."""
-    return [PAIR.join(pair) for pair in combinations(dimensions, 2)]
+def choices(dimensions: Sequence[str]) -> dict[str, str]:
+    """Each dimension, and every two together, as one choice: its value → its words."""
+    asked = [(d,) for d in dimensions] + list(combinations(dimensions, 2))
+    return {PAIR.join(names): PAIR.join(columns.value_name("dimension", n) for n in names) for names in asked}
 
 
 def answer(
@@ -39,7 +42,13 @@ def answer(
         ).to_pandas()  # fmt: skip
         cells = diagnosis.named_cells(cells, dimensions)
         found = diagnosis.diagnose(cells, dimensions, steps=steps, kpi=kpi)
-        _show(found, mix_views.by_dimension(cells, dimensions, steps=steps, kpi=kpi), day_n)
+        periods = Reporting("days", start, end), Reporting("days", compare_start, compare_end)
+        _show(
+            found,
+            mix_views.by_dimension(cells, dimensions, steps=steps, kpi=kpi),
+            window(*periods, until, day_n),
+            day_n,
+        )
         return found
 
     return compute
@@ -53,7 +62,7 @@ def _period(first: dt.date | None, last: dt.date | None) -> tuple[str, str]:
     return str(first), str(last)
 
 
-def _show(found: diagnosis.Diagnosis, mixed: Any, day_n: int) -> None:
+def _show(found: diagnosis.Diagnosis, mixed: Any, note: str, day_n: int) -> None:
     section(
         statements.kpi_name(found.kpi, day_n),
         *statements.asked(found),
@@ -62,4 +71,5 @@ def _show(found: diagnosis.Diagnosis, mixed: Any, day_n: int) -> None:
             start_label=say(zh="上期", en="Before"), end_label=say(zh="本期", en="Now"),
         ),
         table=mixed[["dimension", "values", "mix", "rate_effect", "total_change"]],
+        note=note,
     )  # fmt: skip

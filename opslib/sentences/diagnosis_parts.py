@@ -113,10 +113,15 @@ def factor_bars(found: Diagnosis) -> pd.DataFrame:
 
 
 def level(
-    point: ChangePoint | None, happened: pd.DataFrame, span: tuple[Any, Any], n: float, day_n: int = 1
+    point: ChangePoint | None,
+    happened: pd.DataFrame,
+    span: tuple[Any, Any],
+    n: float,
+    kpi: str = "retention",
+    day_n: int = 1,
 ) -> Finding:
     """When the level changed, and what happened then; or that no day stands out."""
-    kpi = kpi_name("retention", day_n)
+    kpi = kpi_name(kpi, day_n)
     if point is None:
         return Finding(
             "level.none", "info",
@@ -139,27 +144,6 @@ def level(
     return Finding(
         "level.change", "watch" if point.change < 0 else "good", Clean(words + ("。" if text.language() == "zh" else ".")),
         metric="diagnosis.level", value=point.change, low=point.low, high=point.high, n=n, format="points",
-    )  # fmt: skip
-
-
-def odd_days(table: pd.DataFrame, judged: int, day_n: int = 1) -> Finding:
-    """The day that is off by most users, or that none is."""
-    if table.empty:
-        return Finding(
-            "days.none", "info",
-            say(zh="考察的 {n} 天都在预期范围内。", en="All {n} days looked at lie within the expected band.", n=judged),
-        )  # fmt: skip
-    row = table.iloc[0]
-    return Finding(
-        "days.odd",
-        "watch",
-        say(
-            zh="{n} 天超出预期范围，影响最大的是 {day}：{kpi} {value}，预期 {expected}，相差约 {off} 人。",
-            en="{n} days lie outside the expected band; the largest is {day}: {kpi} {value}, expected {expected}, off by about {off} users.",
-            n=len(table), day=text.day(row["day"]), value=text.percent(row["value"]), expected=text.percent(row["expected"]),
-            off=text.number(round(abs(row["off"]))), kpi=kpi_name("retention", day_n) if text.language() == "zh" else kpi_name("retention", day_n).lower(),
-        ),
-        metric="diagnosis.expected", value=row["value"], low=row["low"], high=row["high"], n=row["users"], format="percent",
     )  # fmt: skip
 
 

@@ -1,0 +1,92 @@
+"""The one try that each new user has: who took which step when, where only the first entry counts.
+
+With one try a unit, the next row of a step is a minimum over a join, on every engine, and nothing is sorted. A minimum
+cannot break ties: a unit of which a step and the one before it share their instant is `tied` and is answered by the plan
+of all funnels, which reads the order from `event_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from opslib import contract
+from opslib.metrics._filters import _engine, step_holds
+from opslib.metrics._funnel_plan import counted_by_entry, counted_tries
+from opslib.metrics._funnel_rules import Funnel
+
+KEY = contract.KEYS["user_id"]
+
+
+def keyed(*tables: ir.Table) -> tuple[ir.Table, ...]:
+    """The tables with integer users where all have them, and without the companion: no later step can key only some."""
+    found = contract.keyed(*tables)
+    found = (found,) if isinstance(found, ir.Table) else found
+    return tuple(t.drop(KEY) if KEY in t.columns else t for t in found)
+
+
+def narrow(events: ir.Table, funnel: Funnel, further: Sequence[str] = ()) -> ir.Table:
+    """Only what a funnel of these steps reads: an engine that keeps the rows for several uses keeps them whole."""
+    asked = [k for step in funnel.steps if isinstance(step, dict) for k in step.get("where") or ()]
+    names = {"props" if name.startswith("props.") else name for name in [*asked, *further]}
+    own = ("user_id", "event_id", "event", "ts", "day")
+    return events.select(*own, *sorted((names & set(events.columns)) - set(own)))
+
+
+def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
+    """The tries of the people, who are keyed as the events are: user_id, day, t1, t2, …, depth.
+
+    `funnel` has entry="first", ordered steps and no exclusion.
+    """
+    people = people.select(_user="user_id")
+    if funnel.period:  # no step lies before the first entry
+        events = events.filter(events.day >= ibis.date(funnel.period[0]))
+    if any(funnel.optional) or any(funnel.step_windows):
+        own = narrow(events.semi_join(people, [("user_id", "_user")]), funnel)
+        return counted_by_entry(own, funnel, {}).rename(user_id="u0")
+    tried = _entries(events, funnel).semi_join(people, [("user_id", "_user")])
+    for i in funnel.numbers[1:]:
+        tried = _next(events, tried, funnel, i)
+    depth = sum((ibis.ifelse(tried[f"t{i}"].notnull(), 1, 0) for i in funnel.numbers[1:]), ibis.literal(1, "int64"))
+    tie = ibis.literal(False)
+    for i in funnel.numbers[1:]:
+        tie = tie | (tried[f"t{i}"] == tried[f"t{i - 1}"]).fill_null(False)
+    tried = tried.mutate(depth=depth.cast("int64"), tie=tie)
+    again = counted_tries(events, funnel, only=few(tried.filter(tried.tie).select(u0="user_id")))
+    columns = ["user_id", "day", *(f"t{i}" for i in funnel.numbers), "depth"]
+    return tried.filter(~tried.tie).select(columns).union(again.rename(user_id="u0").select(columns))
+
+
+def _step_rows(events: ir.Table, funnel: Funnel, step: int) -> ir.Table:
+    rows = events.filter(step_holds(events, funnel.steps[step - 1])).select("user_id", "ts", "day")
+    return rows.filter(rows.user_id.notnull())
+
+
+def _entries(events: ir.Table, funnel: Funnel) -> ir.Table:
+    rows = _step_rows(events, funnel, 1)
+    if funnel.period:
+        rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
+    return rows.group_by("user_id").agg(day=_.day.min(), t1=_.ts.min())
+
+
+def _next(events: ir.Table, tried: ir.Table, funnel: Funnel, step: int) -> ir.Table:
+    """The same tries with the time of their next row of the step, null where none comes in time."""
+    there = _step_rows(events, funnel, step).select(_user="user_id", _there="ts")
+    on = [tried.user_id == there._user, tried[f"t{step - 1}"] <= there._there]
+    if funnel.window is not None:
+        on.append(tried.t1 + ibis.interval(seconds=funnel.window) >= there._there)
+    times = {name: _[name].min() for name in tried.columns if name != "user_id"}
+    return tried.left_join(there, on).group_by("user_id").agg(**times, **{f"t{step}": _._there.min()})
+
+
+def few(units: ir.Table) -> ir.Table:
+    """The same units, packed into one list and unpacked again where the engine is DuckDB.
+
+    It then expects few and looks them up in the rows, not the rows in them: where there are none it reads no row again.
+    """
+    if _engine(units) != "duckdb":
+        return units
+    return units.agg(u0=units.u0.collect(distinct=True)).select(u0=_.u0.unnest())

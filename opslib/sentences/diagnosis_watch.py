@@ -1,0 +1,159 @@
+"""What the diagnosis says of the numbers a team watches: which moved, since when, and which days were out of the expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from opslib import columns, text
+from opslib.models.kpi_watch import STEP, Watched
+from opslib.report.finding import Finding
+from opslib.sentences.diagnosis import capital, kpi_name
+from opslib.text import Clean, say
+
+MOST = 3
+FORMATS = {"users": "number", "rate": "percent", "money": "money"}
+
+
+def name(kpi: str, day_n: int = 1) -> str:
+    """A watched number in words."""
+    if kpi in ("retention", "conversion"):
+        return kpi_name(kpi, day_n)
+    if kpi.startswith(STEP):
+        return say(
+            zh="「{step}」转化率", en="Rate of “{step}”", step=columns.value_name("step", kpi.removeprefix(STEP))
+        )
+    words = {
+        "active": say(zh="日活跃用户", en="Daily active users"),
+        "new_users": say(zh="新增用户", en="New users"),
+        "revenue": say(zh="支付金额", en="Gross revenue"),
+    }
+    return words[kpi]
+
+
+def _inside(kpi: str, day_n: int) -> str:
+    words = name(kpi, day_n)
+    return words if text.language() == "zh" else words[:1].lower() + words[1:]
+
+
+def moved(watched: Watched, day_n: int = 1) -> list[Finding]:
+    """The numbers whose level changed, the largest first; or that none did."""
+    rows = watched.levels[watched.levels["moved"]]
+    if rows.empty:
+        return [
+            Finding(
+                "watch.none", "info",
+                say(
+                    zh="{n} 个指标里没有哪一个在这段时间换了水平（已校正多重比较）。",
+                    en="None of the {n} numbers changed its level in these days (corrected for their number).",
+                    n=len(watched.levels),
+                ),
+            )
+        ]  # fmt: skip
+    return [_moved(row, day_n) for row in rows.head(MOST).to_dict("records")]
+
+
+def level(value: float, kind: str) -> str:
+    """A level as it is read: users in whole numbers."""
+    return text.write(round(value) if kind == "users" else value, FORMATS[kind])
+
+
+def _moved(row: dict[str, Any], day_n: int) -> Finding:
+    kind = FORMATS[row["kind"]]
+    words = say(
+        zh="{kpi}从 {a} {way}到 {b}，始于 {day}（{low} 至 {high}）；与原水平相比，此后累计{more} {off}",
+        en="{kpi} {way} from {a} to {b} since {day} ({low} to {high}); against the old level that has been {off} {more} so far",
+        kpi=name(row["kpi"], day_n), a=level(row["before"], row["kind"]), b=level(row["after"], row["kind"]),
+        way=say(zh="降", en="fell") if row["change"] < 0 else say(zh="升", en="rose"),
+        day=text.day(row["since"]), low=text.day(row["since_low"]), high=text.day(row["since_high"]),
+        more=say(zh="少", en="less" if row["kind"] == "money" else "fewer") if row["off"] < 0 else say(zh="多", en="more"), off=amount(row["off"], row["kind"]),
+    )  # fmt: skip
+    ends = [float(row[c]) for c in ("change", "low", "high")]
+    rounded = [float(round(v)) for v in ends] if row["kind"] == "users" else ends
+    return Finding(
+        f"watch.{row['kpi']}", "watch" if row["change"] < 0 else "good",
+        Clean(capital(words) + ("。" if text.language() == "zh" else ".")),
+        metric="diagnosis.watch", format="points" if row["kind"] == "rate" else kind,
+value=rounded[0], low=rounded[1], high=rounded[2],
+    )  # fmt: skip
+
+
+def amount(off: float, kind: str) -> str:
+    """So many users, or so much money, without a sign."""
+    if kind == "money":
+        return text.money(abs(off))
+    return say(zh="{n} 人", en="{n} users", n=text.number(round(abs(off))))
+
+
+def odd_days(watched: Watched, day_n: int = 1) -> Finding:
+    """The day that is off by most users, or that none is."""
+    if watched.odd.empty:
+        return Finding(
+            "days.none", "info",
+            say(
+                zh="{n} 个指标的每一天都在预期范围内。", en="Every day of all {n} numbers lies within its expected band.",
+                n=watched.bands["kpi"].nunique(),
+            ),
+        )  # fmt: skip
+    row = watched.odd.iloc[0]
+    kind = FORMATS[row["kind"]]
+    return Finding(
+        "days.odd", "watch",
+        say(
+            zh="{n} 个指标日超出预期范围，影响最大的是 {day} 的{kpi}：{value}，预期 {expected}（{low} 至 {high}），相差约 {off}。",
+            en="{n} days of a number lie outside the expected band; the largest is {kpi} on {day}: {value}, expected {expected} ({low} to {high}), off by about {off}.",
+            n=len(watched.odd), day=text.day(row["day"]), value=level(row["value"], row["kind"]), expected=level(row["expected"], row["kind"]),
+            low=level(row["low"], row["kind"]), high=level(row["high"], row["kind"]), off=amount(row["off"], row["kind"]), kpi=_inside(row["kpi"], day_n),
+        ),
+        metric="diagnosis.expected", value=row["value"], format=kind,
+        no_interval=say(zh="范围是预期，不是区间", en="the band is what was expected, no interval"),
+    )  # fmt: skip
+
+
+def table(watched: Watched, day_n: int = 1) -> pd.DataFrame:
+    """One row per number in words, each value written in its own unit."""
+    rows = watched.levels.to_dict("records")
+    written: dict[str, Sequence[Any]] = {
+        "watched": [name(r["kpi"], day_n) for r in rows],
+        "level_before": [level(r["before"], r["kind"]) for r in rows],
+        "level_after": [level(r["after"], r["kind"]) for r in rows],
+        "since": [r["since"] if r["moved"] else None for r in rows],
+        "since_low": [r["since_low"] if r["moved"] else None for r in rows],
+        "since_high": [r["since_high"] if r["moved"] else None for r in rows],
+        "off_by": [_signed(r) if r["moved"] else text.BLANK for r in rows],
+        "p_adjusted": [r["p_adjusted"] for r in rows],
+        "odd_days": [int((watched.odd["kpi"] == r["kpi"]).sum()) for r in rows],
+    }
+    return pd.DataFrame(written)
+
+
+def _signed(row: dict[str, Any]) -> str:
+    return ("−" if row["off"] < 0 else "+") + amount(row["off"], row["kind"])
+
+
+def changes(watched: Watched, day_n: int = 1) -> pd.DataFrame:
+    """The change of each number as a share of its level before, with its interval: watched, change, low, high."""
+    levels = watched.levels[watched.levels["before"].abs() > 0]
+    parts = {c: (levels[c] / levels["before"].abs()).to_numpy() for c in ("change", "low", "high")}
+    return pd.DataFrame({"watched": [name(k, day_n) for k in levels["kpi"]], **parts})
+
+
+def left_out(watched: Watched, day_n: int = 1) -> str:
+    """What the bands know, and the numbers with too few days for one."""
+    words = say(
+        zh="预期范围与转折都扣除星期、中国法定节假日与调休；人数与金额另扣除直线趋势。p 值按 Holm 校正；最后不完整的日子不判断。",
+        en="Bands and levels know weekdays, Chinese holidays and working weekends; users and money a straight trend too. p is corrected by Holm; the last days, not yet complete, are not judged.",
+    )  # fmt: skip
+    if not watched.left_out:
+        return words
+    gone = ("、" if text.language() == "zh" else ", ").join(name(k, day_n) for k in watched.left_out)
+    return words + say(
+        zh="天数不足三周、未判断：{gone}。", en=" Fewer than three weeks, not judged: {gone}.", gone=gone
+    )
+
+
+def named_odd(watched: Watched, day_n: int = 1) -> pd.DataFrame:
+    """The odd days as a list: watched, and the columns of `Watched.odd`."""
+    return watched.odd.assign(watched=[name(k, day_n) for k in watched.odd["kpi"]]).drop(columns=["kpi", "kind"])

@@ -1,0 +1,99 @@
+"""Which of a team's numbers moved: silent where nothing did, and the planted number, day and size found where one did."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+from diagnosis_worlds import daily_world
+
+from opslib.models import kpi_days
+from opslib.models.kpi_watch import Series, series_of, watch
+from opslib.sentences import diagnosis_watch as statements
+from opslib.text import speaking
+
+SPAN = ("2026-04-01", "2026-05-26")
+FALL = pd.Timestamp("2026-05-11")
+
+
+def test_at_least_95_of_100_worlds_in_which_nothing_moved_are_silent():
+    claims = []
+    for seed in range(100):
+        found = watch(daily_world(seed), SPAN)
+        claims.append(found.levels["moved"].any() or len(found.odd) > 0)
+    print(f"silent: {100 - sum(claims)} of 100")
+    assert sum(claims) <= 5
+
+
+@pytest.mark.parametrize("moved", ["new_users", "active", "retention", "step.register"])
+def test_a_number_that_fell_by_a_fifth_is_named_with_its_day(moved):
+    named = dated = 0
+    for seed in range(10):
+        rows = watch(daily_world(seed, moved=moved), SPAN).levels.set_index("kpi")
+        named += rows.loc[moved, "moved"]
+        dated += rows.loc[moved, "since_low"] <= FALL <= rows.loc[moved, "since_high"]
+        others = set(rows.index[rows["moved"]]) - {moved, "conversion"}
+        assert not others, (seed, others)
+    assert named >= 8 and dated >= 8
+
+
+def test_a_lost_day_is_found_and_ranked_by_users_before_money():
+    world = daily_world(3)
+    usual = world[1].days["value"][100]
+    for series, share in ((world[1], 0.2), (world[2], 0.1)):
+        series.days.loc[100, "value"] *= share
+    odd = watch(world, SPAN).odd
+    assert odd["kpi"].tolist() == ["new_users", "revenue"] and set(odd["day"]) == {pd.Timestamp("2026-04-11")}
+    assert (odd["off"] < 0).all() and odd["off"][0] == pytest.approx(-0.8 * usual, rel=0.3)
+
+
+def test_a_holiday_is_neither_an_odd_day_nor_a_change():
+    world = daily_world(4)
+    holiday = world[1].days["day"].between("2026-05-01", "2026-05-05")
+    world[1].days.loc[holiday, "value"] *= 0.3
+    found = watch(world, SPAN)
+    assert found.odd.empty and not found.levels["moved"].any()
+
+
+def test_series_leave_out_days_whose_window_is_not_over_and_money_without_orders():
+    new = pd.DataFrame(
+        [("2026-01-01", 0, 2, 0), ("2026-01-01", 2, 6, 3), ("2026-01-01", 3, 2, 2), ("2026-01-03", 1, 4, 0), ("2026-01-04", 0, 9, 0)],
+        columns=["day", "reached", "users", "returned"],
+    )  # fmt: skip
+    active = pd.DataFrame({"end": ["2026-01-01", "2026-01-02"], "users": [10, 4]})
+    none = pd.DataFrame(columns=["start", "orders", "total"])
+    found = {s.kpi: s.days for s in series_of(new, active, none, ["open", "register", "activate"], until="2026-01-03")}
+    assert list(found) == ["active", "new_users", "retention", "conversion", "step.register", "step.activate"]
+    assert found["new_users"]["value"].tolist() == [10, 0, 4]
+    assert found["retention"]["value"].tolist()[::2] == [0.5, 0] and np.isnan(found["retention"]["value"][1])
+    assert found["step.register"]["value"][0] == 1 and found["step.activate"]["value"][0] == 0.25
+
+
+def test_the_last_days_are_left_out_until_day_n_and_the_window_are_over():
+    assert kpi_days.known_until(dt.date(2026, 1, 31), 1, 1.0) == dt.date(2026, 1, 30)
+    assert kpi_days.known_until(dt.date(2026, 1, 31), 1, 6.5) == dt.date(2026, 1, 24)
+    assert kpi_days.known_until(dt.date(2026, 1, 31), 7, 1.0) == dt.date(2026, 1, 24)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_a_rate_of_zero_or_one_and_a_short_series_claim_nothing(rate):
+    days = pd.DataFrame({"day": pd.date_range("2026-03-01", periods=80), "value": rate, "n": 50})
+    found = watch(
+        [Series("retention", "rate", days), Series("active", "users", days[:10])], ("2026-03-20", "2026-05-10")
+    )
+    assert found.odd.empty and not found.levels["moved"].any() and found.left_out == ["active"]
+    for lang in ("zh", "en"):
+        with speaking(lang):
+            assert statements.moved(found)[0].id == "watch.none" and statements.left_out(found)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_number_that_moved_has_a_sentence_with_its_size(lang):
+    found = watch(daily_world(0, moved="step.register", size=0.3), SPAN)
+    with speaking(lang):
+        said = statements.moved(found)
+        rows = statements.table(found)
+    assert {f.id for f in said} >= {"watch.step.register"} and all(f.low < f.value < f.high for f in said)
+    assert len(rows) == 8 and (rows["since"].notna() == found.levels["moved"]).all()
