@@ -157,8 +157,9 @@ def end_days(ax: Axes, values: pd.Series) -> None:
     """The first and the last day alone, inside the axis: all that a narrow panel has room for."""
     first, last = values.min(), values.max()
     ax.set_xticks([first, last] if first != last else [first], [text.day(v) for v in dict.fromkeys((first, last))])
-    for words, side in zip(ax.get_xticklabels(), ("left", "right"), strict=False):
-        words.set_horizontalalignment(side)
+    words = ax.get_xticklabels()
+    words[0].set_horizontalalignment("left")
+    words[-1].set_horizontalalignment("right" if first != last else "center")
 
 
 def order_of(frame: pd.DataFrame, hue: str, order: Sequence[Any] = ()) -> list[Any]:

@@ -168,7 +168,7 @@ def _nothing(decision: str, table: pd.DataFrame, limit: float) -> Finding:
             n=text.number(len(table)),
         )
         return Finding(f"content.{decision}.none", "info", words, metric=f"content.{decision}")
-    words = {
+    what = {
         "cull": say(zh="没有内容能有把握地判为该停止展示", en="No item is surely bad enough to stop showing it"),
         "boost": say(zh="没有内容能有把握地判为该加大曝光", en="No item is surely good enough to push it"),
     }
@@ -178,7 +178,7 @@ def _nothing(decision: str, table: pd.DataFrame, limit: float) -> Finding:
         say(
             zh="{what}（界限为平均的 {limit}）；{n} 条继续测试。",
             en="{what} (the line is {limit} the average); {n} items keep testing.",
-            what=words[decision],
+            what=what[decision],
             limit=text.write(limit, "times"),
             n=text.number(len(table)),
         ),
