@@ -105,7 +105,7 @@ def watch(
     alpha: float = SURE,
     seed: int = 0,
 ) -> Watched:
-    """Look for a change of level within the span, and for odd days in all that is known, in every series at once.
+    """Look for a change of level and for odd days within the span, in every series at once; earlier days teach what is usual.
 
     Definition: levels by `changepoint.change_point` on the ordinary days of the span (no holiday of China, no working weekend,
     none of the team's `own` days), weekdays taken out; of users and money a straight trend too, which growth is. p by Holm
@@ -135,7 +135,8 @@ def watch(
     levels["p_adjusted"] = _holm(levels["p"].to_numpy(float))
     levels["moved"] = levels["p_adjusted"] <= alpha
     every = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*ODD, "anomaly", "users"])
-    odd = _ranked(every[every["anomaly"].astype(bool)])[ODD]
+    asked = every["day"].between(pd.Timestamp(span[0]), pd.Timestamp(span[1]))
+    odd = _ranked(every[every["anomaly"].astype(bool) & asked])[ODD]
     return Watched(_ranked(levels, "moved")[LEVELS], odd, every, turns, left_out)
 
 
