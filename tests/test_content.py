@@ -90,7 +90,8 @@ def test_an_impression_without_a_position_has_a_place_of_its_own(con):
 def test_the_bands_of_age_begin_where_the_columns_say(con):
     days = [0, 1, 2, 3, 6, 7, 13, 14, 29, 30, 59, 60, 90]
     events = [e for n in days for e in happened("impression", "a", 1, day=n)] + happened("impression", "x", 1, day=40)
-    cells = con.to_pandas(content.content_cells(bound("events", events), bound("content", [item("a")])))
+    items = [item("a"), item("x", published_at=None)]
+    cells = con.to_pandas(content.content_cells(bound("events", events), bound("content", items)))
     known = cells[cells["content_id"] == "a"]
     assert dict(zip(known["age"], known["impressions"], strict=True)) == {0: 1, 1: 2, 3: 2, 7: 2, 14: 2, 30: 2, 60: 2}
     assert cells.loc[cells["content_id"] == "x", "age"].tolist() == [0]  # nobody knows how old it is

@@ -259,7 +259,7 @@ def outputs() -> list:
 METHODS = re.findall(
     "[A-Za-z]+",
     "Asia Shanghai Europe America New York Holm Wilson Welch Newcombe delta Benjamini Hochberg Bonferroni BH CUPED SRM "
-    "Beta BG NBD sBG Gamma CAC GMV IP PGC UGC RFM AUC NDCG Mantel Haenszel Kitagawa Das Gupta",
+    "Beta BG NBD sBG Gamma CAC GMV IP PGC UGC RFM AUC NDCG Mantel Haenszel Kitagawa Das Gupta STL",
 )
 
 

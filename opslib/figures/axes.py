@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.dates as mdates
 import pandas as pd
@@ -157,9 +157,9 @@ def end_days(ax: Axes, values: pd.Series) -> None:
     """The first and the last day alone, inside the axis: all that a narrow panel has room for."""
     first, last = values.min(), values.max()
     ax.set_xticks([first, last] if first != last else [first], [text.day(v) for v in dict.fromkeys((first, last))])
-    words = ax.get_xticklabels()
-    words[0].set_horizontalalignment("left")
-    words[-1].set_horizontalalignment("right" if first != last else "center")
+    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
+    for words, side in zip(ax.get_xticklabels(), sides, strict=False):  # a panel above another has no labels
+        words.set_horizontalalignment(side)
 
 
 def order_of(frame: pd.DataFrame, hue: str, order: Sequence[Any] = ()) -> list[Any]:
