@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib.metrics._acquired import recent
+from opslib.metrics._acquired import identified, recent
 from opslib.metrics._periods import Day, as_day, observed_until, whole
 
 
@@ -56,14 +56,16 @@ def returned(daily: ir.Table, orders: ir.Table, *, after: Day, before: Day | Non
     """
     start = ibis.date(as_day(after, "after", "returned"))
     end = observed_until(daily, before, "returned")
-    came = daily.filter((_.day > start) & (_.day <= end)).select("user_id", "day").distinct()
-    came = came.group_by("user_id").agg(active=_.count())
-    paid = orders.filter((_.paid_day > start) & (_.paid_day <= end))
+    came, paid = identified(daily, orders)
+    came = came.filter((_.day > start) & (_.day <= end))
+    came = came.group_by("user_id").agg(active=_.day.nunique(), came_id=_.shown_id.min())
+    paid = paid.filter((_.paid_day > start) & (_.paid_day <= end))
     left = paid.amount - paid.refunded.fill_null(0.0)
-    paid = paid.group_by(buyer=paid.user_id).agg(bought=_.count(), spent=ibis.ifelse(left > 0, left, 0.0).sum())
+    net = ibis.ifelse(left > 0, left, 0.0).sum()
+    paid = paid.group_by(buyer=paid.user_id).agg(bought=_.count(), spent=net, paid_id=_.shown_id.min())
     both = came.outer_join(paid, came.user_id == paid.buyer)
     return both.select(
-        user_id=ibis.coalesce(both.user_id, both.buyer),
+        user_id=ibis.coalesce(both.came_id, both.paid_id),
         active=both.active.fill_null(0).cast("int64"),
         bought=both.bought.fill_null(0).cast("int64"),
         spent=both.spent.fill_null(0.0),

@@ -10,8 +10,8 @@ from opslib import contract
 from opslib.metrics._acquired import lived, named, recent
 from opslib.metrics._filters import Step
 from opslib.metrics._periods import Day, observed_until, one_of, whole
+from opslib.metrics._states import keyed_states
 from opslib.metrics._visits import user_periods, visits
-from opslib.metrics.states import states
 
 
 def usage_gaps(events: ir.Table, *, event: Step = None, until: Day | None = None, days: int = 90) -> ir.Table:
@@ -137,16 +137,19 @@ def group_states(
     ValueError  if `by` is not "channel" or "platform", or as `states`.
     """
     one_of(by, ("channel", "platform"), "by", "group_states")
-    users, daily = contract.keyed(users, daily)
-    found = states(
+    key = contract.KEYS["user_id"]
+    if key not in users.columns and key in daily.columns:
+        daily = daily.drop(key)  # both or none
+    found = keyed_states(
         daily,
         as_of=as_of,
         new_days=new_days,
         active_days=active_days,
         silent_days=silent_days,
         churn_days=churn_days,
+        metric="group_states",
     )
-    who = named(users).mutate(platform=_.platform.nullif("").fill_null("(none)"))
+    who = named(contract.keyed(users, daily)[0]).mutate(platform=_.platform.nullif("").fill_null("(none)"))
     rows = found.select("user_id", "state").join(who.select("user_id", group=who[by]), "user_id")
     counts = rows.group_by("group", "state").agg(users=_.count().cast("int64"))
     size = _.users.sum().over(ibis.window(group_by="group")).cast("int64")

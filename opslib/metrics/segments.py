@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import last_day, lived, named, recent
+from opslib.metrics._acquired import identified, last_day, lived, named, recent
 from opslib.metrics._periods import Day, first_day, index, observed_until, whole
 
 SOCIAL = ("like", "comment", "favorite", "share", "follow")
@@ -65,11 +65,18 @@ def activity_rfm(daily: ir.Table, *, until: Day | None = None, days: int = 90) -
     """
     whole(days, 1, 3650, "days", "activity_rfm")
     last = observed_until(daily, until, "activity_rfm")
-    rows = recent(daily, "day", last, days)
-    each = rows.group_by("user_id", "away").agg(actions=ibis.ifelse(_.event.isin(PASSIVE), 0, _.n).sum().cast("int64"))
-    found = each.group_by("user_id").agg(recency=_.away.min(), frequency=_.count(), monetary=_.actions.sum())
-    return found.mutate(
-        recency=_.recency.cast("int64"), frequency=_.frequency.cast("int64"), monetary=_.monetary.cast("float64")
+    rows = identified(recent(daily, "day", last, days))
+    found = rows.group_by("user_id").agg(
+        shown_id=_.shown_id.min(),
+        recency=_.away.min(),
+        frequency=_.away.nunique(),
+        monetary=ibis.ifelse(_.event.isin(PASSIVE), 0, _.n).sum(),
+    )
+    return found.select(
+        user_id=_.shown_id,
+        recency=_.recency.cast("int64"),
+        frequency=_.frequency.cast("int64"),
+        monetary=_.monetary.cast("float64"),
     )
 
 

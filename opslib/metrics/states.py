@@ -7,8 +7,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics._filters import Step
-from opslib.metrics._periods import Day, as_day, observed_until, whole
-from opslib.metrics._visits import marked, visits
+from opslib.metrics._periods import Day, as_day, observed_until
+from opslib.metrics._states import check, judged
+from opslib.metrics._visits import visits
 
 STATES = ("new", "active", "retained", "silent", "churned")
 UNSEEN = "unseen"
@@ -53,10 +54,10 @@ def states(
     ------
     ValueError  unless 1 ≤ `new_days`, `active_days` ≤ `silent_days` < `churn_days` ≤ 3650.
     """
-    _check("states", new_days, active_days, silent_days, churn_days)
+    check("states", new_days, active_days, silent_days, churn_days)
     end = observed_until(events, as_of, "states")
-    days = _active_days(visits(events, event, until=as_of, metric="states", shown=True))
-    user = _judged(days, {"state": end}, new_days, active_days, silent_days, churn_days)
+    rows = visits(events, event, until=as_of, metric="states", shown=True)
+    user = judged(rows, {"state": end}, new_days, active_days, silent_days, churn_days)
     return user.select("user_id", "state", "first_day", "last_day", "days_away", "active_days")
 
 
@@ -90,68 +91,15 @@ def transitions(
     ------
     ValueError  if `after` is not later than `before`, or as `states`.
     """
-    _check("transitions", new_days, active_days, silent_days, churn_days)
+    check("transitions", new_days, active_days, silent_days, churn_days)
     days = [as_day(before, "before", "transitions"), as_day(after, "after", "transitions")]
     if days[0] >= days[1]:
         raise ValueError(f"transitions: after must be later than before, got {days[0]} to {days[1]}")
 
     rows = visits(events, event, until=days[1], metric="transitions")
     ends = {"from_state": ibis.date(days[0]), "to_state": ibis.date(days[1])}
-    moved = _judged(_active_days(rows), ends, new_days, active_days, silent_days, churn_days)
+    moved = judged(rows, ends, new_days, active_days, silent_days, churn_days)
     moved = moved.mutate(from_state=ibis.ifelse(_.first_day > ends["from_state"], UNSEEN, _.from_state))
     counts = moved.group_by("from_state", "to_state").agg(users=_.count())
     size = _.users.sum().over(ibis.window(group_by="from_state")).cast("int64")
     return counts.mutate(size=size).order_by("from_state", "to_state")
-
-
-def _check(metric: str, new_days: int, active_days: int, silent_days: int, churn_days: int) -> None:
-    whole(churn_days, 2, 3650, "churn_days", metric)
-    whole(silent_days, 1, churn_days - 1, "silent_days (below churn_days)", metric)
-    whole(new_days, 1, silent_days, "new_days (at most silent_days)", metric)
-    whole(active_days, 1, silent_days, "active_days (at most silent_days)", metric)
-
-
-def _active_days(rows: ir.Table) -> ir.Table:
-    """One row per user and active day."""
-    if marked(rows):
-        return rows
-    if "shown_id" not in rows.columns:
-        return rows.distinct()
-    # One of the equal texts beside an integer (not every engine has "any"): grouping by both costs more.
-    return rows.group_by("user_id", "day").agg(shown_id=_.shown_id.min())
-
-
-def _judged(days: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, silent: int, churn: int) -> ir.Table:
-    """One row per user: first and last active day, and for each named day the state at its end by what was known then.
-
-    `days_away` and `active_days` are those of the last named day, up to which `days` go.
-    """
-    away = {f"{name}_away": end.delta(days.day, unit="day").cast("int64") for name, end in ends.items()}
-    days = days.mutate(**away)
-    facts = {"first_day": days.day.min(), "last_day": days.day.max()}
-    for name in ends:
-        since = days[f"{name}_away"]
-        facts[f"{name}_age"] = since.max()
-        facts[f"{name}_away"] = since.min(where=since >= 0) if len(ends) > 1 else since.min()
-        facts[f"{name}_often"] = ibis.ifelse(since.between(0, silent - 1), 1, 0).sum().cast("int64")
-    if "shown_id" in days.columns:
-        facts["shown_id"] = days.shown_id.min()
-    user = days.group_by("user_id").agg(**facts)
-    state = {
-        name: ibis.cases(
-            (user[f"{name}_age"] < new, "new"),
-            (user[f"{name}_often"] >= often, "active"),
-            (user[f"{name}_away"] < silent, "retained"),
-            (user[f"{name}_away"] < churn, "silent"),
-            else_="churned",
-        )
-        for name in ends
-    }
-    last = list(ends)[-1]
-    return user.select(
-        *("first_day", "last_day"),
-        user_id=user.shown_id if "shown_id" in user.columns else user.user_id,
-        days_away=user[f"{last}_away"],
-        active_days=user[f"{last}_often"],
-        **state,
-    )
