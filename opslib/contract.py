@@ -387,11 +387,11 @@ def keyed(*tables: ibis.Table, names: Iterable[str] = ("user_id",)) -> Any:
 def marked(table: ibis.Table) -> ibis.Table | None:
     """The rows of `daily` that carry `MARKS`, one per user and day; None for any other table.
 
-    None for a part of `daily`, too: the marks tell of the whole.
+    None for a part of `daily`, too, filtered or kept under another name: the marks tell of the whole.
     """
     import ibis.expr.operations as ops
 
-    whole = isinstance(table.op(), ops.DatabaseTable | ops.UnboundTable | ops.InMemoryTable)
+    whole = isinstance(table.op(), ops.PhysicalTable) and table.get_name() == "daily"
     if not whole or not {*MARKS} <= {*table.columns}:
         return None
     return table.filter(table.first_day.notnull())

@@ -128,8 +128,19 @@ def serve(name: str, side: str, data: Data) -> None:
         begun = time.process_time()
         answer = work()
         cpu = time.process_time() - begun
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
-        print(json.dumps({"cpu": cpu, "peak": peak, "answer": repr(answer)}), flush=True)
+        print(json.dumps({"cpu": cpu, "peak": _peak(), "answer": repr(answer)}), flush=True)
+
+
+def _peak() -> float:
+    """The most memory that this process has held, in GiB.
+
+    Not `ru_maxrss` on Linux: it starts with what the parent held, which may just have loaded the data.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        held = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(held.split()[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
 
 
 def measured(name: str, data: Data) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from zoneinfo import ZoneInfo
 
+import ibis
 import oracles_activity as oracle
 import pytest
 from conftest import at, bound, marked
@@ -348,6 +349,8 @@ def test_of_a_part_of_the_roll_up_the_marks_are_not_believed(visits):
     for metric in (active_users, lifecycle, stickiness, states):
         own = [t.filter((t.event == "pay") & (t.day >= day(3))) for t in (plain, rolled)]
         assert _told(metric(own[1])) == _told(metric(own[0]))
+        kept = ibis.memtable(own[1].to_pyarrow())
+        assert _told(metric(kept)) == _told(metric(own[0]))
 
 
 @settings(max_examples=TENTH * 2)

@@ -233,8 +233,9 @@ def test_the_ledger_closes_and_slipping_away_is_compared_with_the_month_before()
 
 
 def test_a_sentence_withholds_what_its_table_withholds():
-    told = statements.standing(statebook.ledger(flows(("unseen", "new", 3), ("active", "active", 60)))).text
-    assert "新增：少于 5 人，活跃：60" in told
+    told = statements.standing(statebook.ledger(flows(("unseen", "new", 3), ("active", "active", 60))))
+    assert "新增 少于 5 人，活跃 60" in told.text
+    assert "63" not in told.text and told.value is None and told.n is None, "a sum tells what is withheld"
 
 
 @pytest.mark.parametrize("state", statebook.STATES)

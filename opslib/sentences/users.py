@@ -78,8 +78,16 @@ def slipped(lost: pd.DataFrame, days: int) -> Finding | None:
 
 def standing(book: pd.DataFrame) -> Finding:
     """How many are here now."""
-    rows = book.set_index("state")
-    here = rows.loc[["new", "active", "retained"]]
+    rows = book.set_index("state")["users"]
+    parts = {name: privacy.people(rows[name]) for name in ("new", "active", "retained")}
+    if privacy.withheld() in parts.values():  # a sum beside the other parts would tell what is withheld
+        told = say(
+            zh="现在在用的用户：新增 {new}，活跃 {active}，留存 {retained}。",
+            en="Users who are here now: {new} new, {active} active, {retained} retained.",
+            **parts,
+        )
+        return Finding("users.here", "info", told, metric="state.active")
+    here = book[book["state"].isin(parts)]
     now, before = here["users"].sum(), here["users_before"].sum()
     return Finding(
         "users.here",
@@ -88,10 +96,8 @@ def standing(book: pd.DataFrame) -> Finding:
             zh="现在在用 {now} 人（新增：{new}，活跃：{active}，留存：{retained}），一个月前 {before} 人。",
             en="{now} users are here now ({new} new, {active} active, {retained} retained); a month ago {before}.",
             now=text.number(now),
-            new=privacy.people(rows.at["new", "users"]),
-            active=privacy.people(rows.at["active", "users"]),
-            retained=privacy.people(rows.at["retained", "users"]),
-            before=text.number(before),
+            before=privacy.people(before),
+            **parts,
         ),
         metric="state.active",
         value=now,
