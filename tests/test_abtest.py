@@ -220,11 +220,11 @@ def test_a_variant_of_three_users_is_not_judged():
     assert abtest.verdict(found, a_test(), split_ok=True)[0] == "few"
 
 
-@pytest.mark.parametrize("metric", ["pay", abtest.REVENUE])
-def test_zero_conversions_are_no_verdict_and_said_so(metric):
+@pytest.mark.parametrize(("metric", "words"), [("pay", "没有人做过"), (abtest.REVENUE, "没有人支付")])
+def test_zero_conversions_are_no_verdict_and_said_so(metric, words):
     test, rows = a_test(metric=metric), counted({"a": (1000, 0), "b": (1000, 0)}, metric, mean=0.0, var=0.0, top=0.0)
     what = abtest.verdict(abtest.comparisons(rows, test), test, split_ok=True)
-    assert what == ("nobody", "") and "没有人做过" in statements.decision(what, test)
+    assert what == ("nobody", "") and words in statements.decision(what, test)
 
 
 def test_money_carried_by_one_user_is_not_judged():
@@ -235,10 +235,60 @@ def test_money_carried_by_one_user_is_not_judged():
     assert what == ("whale", "") and "个别用户" in statements.decision(what, a_test(metric=abtest.REVENUE))
 
 
+def test_a_whale_in_an_arm_that_cannot_spare_a_user_is_too_few_users():
+    test = a_test(metric=abtest.REVENUE)
+    for n, what in ((29, "few"), (30, "few"), (31, "whale")):
+        rows = counted({"a": (100, 1), "b": (n, 1)}, abtest.REVENUE, mean=1.0, var=25.0, top=29.0)
+        assert abtest.verdict(abtest.comparisons(rows, test), test, split_ok=True)[0] == what
+
+
+def test_a_second_whale_leaves_the_rest_unjudged_too():
+    from opslib.sentences import experiment_guards as guards
+
+    rng = np.random.default_rng(5)
+    small, test = rng.gamma(1, 5, (2, 500)), a_test(metric=abtest.REVENUE)
+    for more, judged in (([90_000.0], True), ([90_000.0, 80_000.0], False)):
+        values = {"a": np.append(small[0], 5.0), "b": np.append(small[1], more)}
+        rows = pd.DataFrame(
+            [
+                {"metric": "revenue", "variant": v, "n": len(x), "hits": len(x), "mean": x.mean(), "var": x.var(ddof=1), "top": x.max()}
+                for v, x in values.items()
+            ]
+        )  # fmt: skip
+        again = abguards.without_top(rows, test)
+        told = guards.without_top(abtest.comparisons(rows, test), again)[0]
+        assert again.enough.iloc[0] == judged == again.low.notna().iloc[0]
+        assert told.level == "watch" and ("仍可能" in told.text) != judged
+
+
+def test_no_treatment_with_a_whole_window_is_too_little_and_a_missing_one_is_named():
+    with pytest.raises(TooLittleError, match="实验组"):
+        abtest.comparisons(counted({"a": (1000, 100)}), a_test())
+    rows = counted({"a": (1000, 100), "b": (1000, 120)})
+    _, table = abtest.split_check(sized(a=1000, b=1000, c=1000), a_test(split={"a": 1, "b": 1, "c": 1}))
+    told = statements.hygiene(table, rows, abtest.comparisons(rows, a_test()), a_test(), 7)
+    assert [f.text.split(" ")[0] for f in told if f.id == "experiment.missing"] == ["c"]
+    found = abtest.comparisons(rows, a_test())
+    assert abtest.verdict(found[found.metric == "other"], a_test(), split_ok=True)[0] == "few"
+
+
+def test_comparisons_that_were_not_judged_are_not_counted_as_unmoved():
+    from opslib.sentences import experiment_effects as told
+
+    rows = [counted({"a": (1000, 100), "b": (1000, 101)}, m) for m in ("pay", "read")]
+    rows.append(counted({"a": (1000, 0), "b": (1000, 0)}, abtest.REVENUE, mean=0.0, var=0.0, top=0.0))
+    found = abtest.comparisons(pd.concat(rows, ignore_index=True), a_test())
+    assert "其余 1 项" in told.others(found, a_test(), [], 0.01)[0].text
+    assert "不足以判断" in told.others(found[found.metric != "read"], a_test(), [], 0.01)[0].text
+    parts = pd.DataFrame({"segment": ["s", "t"], "p": [0.5, np.nan], "p_bh": [0.5, np.nan]})
+    assert told.segments(parts, "platform").text.startswith("1 个")
+    assert "不足以判断" in told.segments(parts[1:], "platform").text
+
+
 def test_beside_a_whale_stands_the_reading_without_it():
     from opslib.sentences import experiment_guards as guards
 
-    rows = counted({"a": (1000, 10), "b": (1000, 10)}, abtest.REVENUE, mean=1.0, var=900.0, top=900.0)
+    rows = counted({"a": (1000, 10), "b": (1000, 10)}, abtest.REVENUE, mean=1.0, var=810.0, top=900.0)
     test = a_test(metric=abtest.REVENUE)
     told = guards.without_top(abtest.comparisons(rows, test), abguards.without_top(rows, test))[0]
     assert told.level == "watch" and "不作判断" in told.text and told.low < 0 < told.high
@@ -461,12 +511,35 @@ def test_money_without_its_largest_user_is_exactly_that():
 def test_arms_exposed_apart_and_watched_to_the_end_are_no_comparison():
     from opslib.sentences import experiment_guards as guards
 
-    arms_ = pd.DataFrame({"variant": ["a", "b"], "first": [dt.date(2026, 1, 1), dt.date(2026, 1, 9)]})
-    assert guards.windows(arms_, 0).level == "act"
+    def daily(**days: list[int]) -> pd.DataFrame:
+        rows = [{"metric": "pay", "variant": v, "start": pd.Timestamp("2026-01-01") + pd.Timedelta(days=d), "n": n}
+                for v, counts in days.items() for d, n in enumerate(counts)]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    late, alike = daily(a=[1000], b=[0] * 8 + [1000]), daily(a=[1000], b=[1000])
+    assert guards.windows(late, a_test(), 0).level == "act" and "8.0" in guards.windows(late, a_test(), 0).text
     found = abtest.comparisons(counted({"a": (1000, 100), "b": (1000, 300)}), a_test())
-    what = abtest.verdict(found, a_test(), split_ok=True, even=abguards.even(arms_, 0))
+    what = abtest.verdict(found, a_test(), split_ok=True, even=abguards.even(late, a_test(), 0))
     assert what == ("uneven", "") and "window_days" in statements.decision(what, a_test())
-    assert guards.windows(arms_, 7) is None and guards.windows(arms_.assign(first=dt.date(2026, 1, 1)), 0) is None
+    assert guards.windows(late, a_test(), 7) is None and guards.windows(alike, a_test(), 0) is None
+    ramp = daily(a=[90, 70, 50, 30, 10], b=[10, 30, 50, 70, 90])  # first and last exposed on the same days
+    assert abguards.apart(ramp, a_test()) == pytest.approx(1.6) and not abguards.even(ramp, a_test(), 0)
+    one_late = daily(a=[40], b=[39] + [0] * 49 + [1])
+    assert abguards.even(one_late, a_test(), 0)
+    tiny = daily(a=[1000], b=[0, 0, 0, 0, 3])
+    assert abguards.even(tiny, a_test(), 0)
+
+
+def test_an_effect_over_unequal_windows_is_neither_good_nor_bad_and_read_no_further():
+    from opslib.sentences import experiment_effects as told
+
+    found = abtest.comparisons(counted({"a": (1000, 100), "b": (1000, 300)}), a_test())
+    assert [told.effects(found, a_test(), even=e)[0].level for e in (True, False)] == ["good", "info"]
+    abguards.need_judged(found, a_test(), True)
+    with pytest.raises(TooLittleError, match="window_days"):
+        abguards.need_judged(found, a_test(), False)
+    small = abtest.comparisons(counted({"a": (1000, 100), "b": (3, 3)}), a_test())
+    assert abtest.verdict(small, a_test(), split_ok=True, even=False)[0] == "few"
 
 
 def test_a_split_slightly_off_is_warned_of_and_still_read():

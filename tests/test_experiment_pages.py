@@ -54,9 +54,11 @@ def test_each_experiment_without_a_verdict_says_why(project, trials):
         found = json.loads((Path(record["folder"]) / "findings.json").read_text(encoding="utf-8"))
         told[name] = {f["id"]: f for f in found}
         assert not any("nan" in f["text"] or "inf" in f["text"].split() for f in found)
-        assert not {"experiment.chance", "experiment.sequential.b"} & set(told[name]) or name == "uneven"
+        assert not {"experiment.chance", "experiment.sequential.b"} & set(told[name])
     assert told["tiny"]["experiment.few"]["level"] == "watch" and told["tiny"]["experiment.effect.b"]["low"] is None
     assert told["whale"]["experiment.whale.revenue"] and told["whale"]["experiment.effect.b"]["low"] is None
     beside = told["whale"]["experiment.without_top.b"]
     assert beside["level"] == "watch" and abs(beside["value"]) < 1_000
     assert told["uneven"]["experiment.windows"]["level"] == "act"
+    assert told["uneven"]["experiment.effect.b"]["level"] == "info"
+    assert not {"experiment.segments", "experiment.novelty"} & set(told["uneven"])

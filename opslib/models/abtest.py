@@ -131,10 +131,12 @@ def comparisons(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.Da
 
     Raises
     ------
-    TooLittleError  if no user of the control has a whole window.
+    TooLittleError  if no user of the control, or of any treatment, has a whole window.
     """
     if test.control not in set(sums.variant):
         raise TooLittleError(say(zh="对照组还没有观察期满的用户", en="no user of the control has a whole window yet"))
+    if set(sums.variant) == {test.control}:
+        raise TooLittleError(say(zh="实验组还没有观察期满的用户", en="no user of any treatment has a whole window yet"))
     mean = sums.metric == REVENUE
     rate = divided(sums.hits, sums.n)
     table = pd.DataFrame(
@@ -259,22 +261,26 @@ def verdict(
     alpha: float = 0.05,
 ) -> tuple[str, str]:
     """What to do, and with which variant: `ship`, `reject`, `harm` or `undecided`; or why there is no verdict: `stop` (a
-    broken split), `running`, `uneven` (windows, `even`), `nobody` (no arm ever did it), `whale` (one user carries it), `few`.
+    broken split), `running`, `few`, `uneven` (windows, `even`), `nobody` (no arm ever did it), `whale` (one user carries it).
 
     Definition: of several treatments each is judged on p corrected for their number (Holm); the best that may ship is
     shipped. A guardrail's interval must stay above −`margin`. While the test runs only the sequential reading counts.
+    `whale` is said only where the arms are large enough to be read without their largest users (`abguards.without_top`).
     """
     if not split_ok:
         return "stop", ""
     if test.running:
         return "running", ""
+    primary = table[table.metric == test.metric]
+    least = primary[["n", "n_control"]].min(axis=1).max()  # users in the smaller arm of the largest comparison
+    if primary.empty or least < LEAST:
+        return "few", ""
     if not even:
         return "uneven", ""
-    primary = table[table.metric == test.metric]
     if not primary[["control", "treatment"]].to_numpy().any():
         return "nobody", ""
     if not primary.enough.any():
-        return ("whale" if (primary.whale > WHALE).all() else "few"), ""
+        return ("whale" if (primary.whale > WHALE).all() and least > LEAST else "few"), ""
     primary = primary.assign(p=readout.corrected(primary.p, "holm")).sort_values("diff", ascending=False)
     said = []
     for row in primary.itertuples():

@@ -99,6 +99,13 @@ def hygiene(
         )
     ]  # fmt: skip
     out.append(_window(people - counted, counted, window_days))
+    absent = table[~table.variant.isin(sums[sums.metric == test.metric].variant)]
+    if len(absent):
+        words = say(
+            zh="{arms} 没有观察期满的用户，未参与比较。", en="{arms}: no user has a whole window, not compared.",
+            arms=text.Clean(say(zh="、", en=", ").join(arm_of(v) for v in absent.variant)),
+        )  # fmt: skip
+        out.append(Finding("experiment.missing", "watch", words))
     small = sums[(sums.metric == test.metric) & (sums.n < LEAST)]
     if len(small):
         words = say(
@@ -137,14 +144,24 @@ def decision(what: tuple[str, str], test: Test) -> str:
         "stop": say(zh="停：分流异常，本次实验不能读取效果，修复后重做。", en="Stop: the split is broken; no effect can be read. Mend it and run again."),
         "running": say(zh="实验仍在进行，尚不下结论；中途只看随时可看的读数。", en="Still running: no verdict yet; until the end only the always-valid reading counts."),
         "uneven": say(zh="不能下结论：各方案观察时间不等，请设定 window_days 后重读。", en="No verdict: the variants were watched for unequal times. Set window_days and read again."),
-        "nobody": say(zh="不能下结论：各组都没有人做过「{metric}」。", en="No verdict: nobody in any arm did {metric}.", metric=name_of(test.metric)),
-        "whale": say(zh="不能下结论：{metric}由个别用户左右；去掉他们的读数见下文。", en="No verdict: single users carry {metric}; the reading without them is below.", metric=name_of(test.metric)),
+        "nobody": _nobody(test),
+        "whale": say(zh="不能下结论：{metric}由个别用户左右；各组去掉最大一名用户后的情况见下文。", en="No verdict: single users carry {metric}; what is left without the largest of each arm is below.", metric=name_of(test.metric)),
         "few": say(zh="样本太少，无法判断。", en="Too few users for a verdict."),
         "ship": say(zh="上线「{arm}」：{metric}确有提升，护栏守住。", en="Ship {arm}: {metric} rises for certain and the guardrails hold.", arm=arm_of(what[1]), metric=name_of(test.metric)),
         "reject": say(zh="暂不上线「{arm}」：{metric}有提升，但护栏可能受损。", en="Do not ship {arm} yet: {metric} rises, but a guardrail may be hurt.", arm=arm_of(what[1]), metric=name_of(test.metric)),
         "harm": say(zh="不上线「{arm}」：{metric}确有下降。", en="Do not ship {arm}: {metric} falls for certain.", arm=arm_of(what[1]), metric=name_of(test.metric)),
         "undecided": say(zh="不能下结论：{metric}的差异在误差之内，保留对照组。", en="Undecided: the difference in {metric} is within its error; keep the control.", metric=name_of(test.metric)),
     }[what[0]]  # fmt: skip
+
+
+def _nobody(test: Test) -> str:
+    if test.metric == REVENUE:
+        return say(zh="不能下结论：各组都没有人支付。", en="No verdict: nobody in any arm paid.")
+    return say(
+        zh="不能下结论：各组都没有人做过「{metric}」。",
+        en="No verdict: nobody in any arm did {metric}.",
+        metric=name_of(test.metric),
+    )
 
 
 def actions(what: tuple[str, str], test: Test, *, due: dt.date, days: int = 7) -> list[Action]:

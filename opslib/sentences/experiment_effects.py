@@ -17,15 +17,15 @@ from opslib.text import say
 TERM = "experiment.effect"
 
 
-def effects(table: pd.DataFrame, test: Test) -> list[Finding]:
-    """The primary metric: each variant against the control, absolute and relative."""
+def effects(table: pd.DataFrame, test: Test, *, even: bool = True) -> list[Finding]:
+    """The primary metric: each variant against the control, absolute and relative; never good or bad of windows not `even`."""
     rows = table[table.metric == test.metric]
-    return [_effect(row, len(rows)) for row in rows.to_dict("records")]
+    return [_effect(row, len(rows), even) for row in rows.to_dict("records")]
 
 
-def _effect(row: dict[str, Any], many: int) -> Finding:
+def _effect(row: dict[str, Any], many: int, even: bool) -> Finding:
     level_kind, diff_kind = kind_of(row["metric"])
-    sure = row["enough"] and (row["low"] > 0 or row["high"] < 0) and (many == 1 or row["p_holm"] < 0.05)
+    sure = even and row["enough"] and (row["low"] > 0 or row["high"] < 0) and (many == 1 or row["p_holm"] < 0.05)
     words = say(
         zh="「{arm}」的{metric}为 {b}，对照组 {a}，相差 {diff}（{span}），相对 {lift}（{lift_span}）。",
         en="{arm}: {metric} {b} against {a} of the control, {diff} apart ({span}), relatively {lift} ({lift_span}).",
@@ -109,15 +109,21 @@ def _last_look(rows: pd.DataFrame, test: Test) -> Finding:
     )  # fmt: skip
 
 
-def others(table: pd.DataFrame, test: Test, guardrails: list[str], margin: float) -> list[Finding]:
-    """The other metrics: those that moved after correction, and whether the guardrails hold."""
+def others(
+    table: pd.DataFrame, test: Test, guardrails: list[str], margin: float, *, even: bool = True
+) -> list[Finding]:
+    """The other metrics: those that moved after correction (never good or bad of windows not `even`), and the guardrails."""
     rest = table[table.metric != test.metric]
-    out = [_moved(row) for row in rest[rest.p_bh < 0.05].to_dict("records")]
+    out = [_moved(row, even) for row in rest[rest.p_bh < 0.05].to_dict("records")]
     if not out and len(rest):
-        words = say(
-            zh="其余 {n} 项比较校正后均无变化。",
-            en="None of the {n} other comparisons moved after correction.",
-            n=len(rest),
+        words = (
+            say(
+                zh="其余 {n} 项可判断的比较校正后均无变化。",
+                en="None of the {n} other comparisons that could be judged moved after correction.",
+                n=judged,
+            )
+            if (judged := int(rest.p.notna().sum()))
+            else say(zh="其余指标的比较都不足以判断。", en="None of the other comparisons could be judged.")
         )
         out.append(Finding("experiment.others.none", "info", words))
     watched = rest[rest.metric.isin(guardrails)]
@@ -126,14 +132,14 @@ def others(table: pd.DataFrame, test: Test, guardrails: list[str], margin: float
     return out
 
 
-def _moved(row: dict[str, Any]) -> Finding:
+def _moved(row: dict[str, Any], even: bool) -> Finding:
     kind = kind_of(row["metric"])[1]
     words = say(
         zh="「{arm}」的{metric}变化 {diff}（校正 p {p}）。", en="{arm}: {metric} moved by {diff} (corrected p {p}).",
         arm=arm_of(row["variant"]), metric=name_of(row["metric"]), diff=text.write(row["diff"], kind, sign=True), p=below(row["p_bh"]),
     )  # fmt: skip
     return Finding(
-        f"experiment.others.{row['metric']}.{row['variant']}", "good" if row["diff"] > 0 else "watch", words, metric=TERM,
+        f"experiment.others.{row['metric']}.{row['variant']}", "info" if not even else "good" if row["diff"] > 0 else "watch", words, metric=TERM,
         value=row["diff"], low=row["low"], high=row["high"], n=row["n"] + row["n_control"], format=kind,
     )  # fmt: skip
 
@@ -167,11 +173,14 @@ def segments(table: pd.DataFrame, segment: str) -> Finding:
     """Whether any segment differs from no effect after correction; never more than a hint."""
     sure = table[table.p_bh < 0.05]
     names = text.Clean(say(zh="、", en=", ").join(dict.fromkeys(columns.value_name(segment, s) for s in sure.segment)))
+    judged = int(table.p.notna().sum())
     words = (
-        say(
-            zh="{n} 个分群比较校正后都不显著。",
-            en="None of {n} comparisons within segments is significant after correction.",
-            n=len(table),
+        say(zh="各分群的比较都不足以判断。", en="No comparison within segments could be judged.")
+        if not judged
+        else say(
+            zh="{n} 个可判断的分群比较校正后都不显著。",
+            en="None of {n} judged comparisons within segments is significant after correction.",
+            n=judged,
         )
         if sure.empty
         else say(

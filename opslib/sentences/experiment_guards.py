@@ -6,24 +6,24 @@ import pandas as pd
 
 from opslib import text
 from opslib.models.abguards import apart, even
-from opslib.models.abtest import REVENUE
+from opslib.models.abtest import REVENUE, WHALE, Test
 from opslib.report.finding import Finding
 from opslib.sentences.experiment import arm_of, name_of
 from opslib.text import missing, say
 
 
-def windows(arms: pd.DataFrame, window_days: int) -> Finding | None:
+def windows(daily: pd.DataFrame, test: Test, window_days: int) -> Finding | None:
     """Whether the arms were exposed at different times while everybody is watched to the end of the data."""
-    if even(arms, window_days):
+    if even(daily, test, window_days):
         return None
-    words = say(zh="各方案首次曝光相差 {n} 天，又都观察到数据末日，观察时间不等，差异不能读作效果；请设定 window_days。",
-                en="The variants were first exposed {n} days apart and all watched to the end of the data: unequal windows, so the difference is no effect. Set window_days.",
-                n=apart(arms))  # fmt: skip
+    words = say(zh="各方案平均曝光日相差 {n} 天，又都观察到数据末日，观察时间不等，差异不能读作效果；请设定 window_days。",
+                en="The variants were exposed {n} days apart on average and all watched to the end of the data: unequal windows, so the difference is no effect. Set window_days.",
+                n=f"{apart(daily, test):.1f}")  # fmt: skip
     return Finding("experiment.windows", "act", words)
 
 
-def ratio(found: pd.DataFrame, over: tuple[str, str]) -> list[Finding]:
-    """A ratio of two events, by the delta method over users."""
+def ratio(found: pd.DataFrame, over: tuple[str, str], *, even: bool = True) -> list[Finding]:
+    """A ratio of two events, by the delta method over users; never good or bad of windows not `even`."""
     if found.empty:
         words = say(
             zh="没有足够的「{per}」，无法读比率。",
@@ -33,7 +33,7 @@ def ratio(found: pd.DataFrame, over: tuple[str, str]) -> list[Finding]:
         return [Finding("experiment.ratio.none", "info", words)]
     out = []
     for row in found.itertuples():
-        sure = row.enough and (row.low > 0 or row.high < 0)
+        sure = even and row.enough and (row.low > 0 or row.high < 0)
         words = say(
             zh="「{arm}」每次{per}的{what}为 {b}，对照组 {a}，相差 {diff}（{span}）；误差按用户计算。",
             en="{arm}: {what} for each {per} {b} against {a} of the control, {diff} apart ({span}); the error is that of users.",
@@ -51,6 +51,23 @@ def without_top(main: pd.DataFrame, again: pd.DataFrame) -> list[Finding]:
     out = []
     for row in again.itertuples():
         was = before.loc[row.variant]
+        if row.whale > WHALE:
+            words = say(zh="各组去掉金额最大的一名用户后，余下金额中仍可能有一名用户占到 {share}，去掉后也不作判断。",
+                        en="Without the largest user of each arm another one may still hold {share} of the money left: not judged either.",
+                        share=text.percent(min(row.whale, 1.0)))  # fmt: skip
+            out.append(
+                Finding(
+                    f"experiment.without_top.{row.variant}",
+                    "watch",
+                    words,
+                    metric="experiment.effect",
+                    value=row.diff,
+                    n=row.n + row.n_control,
+                    format="money",
+                    no_interval="too few",
+                )
+            )
+            continue
         if missing(row.low):
             continue
         same = (row.low > 0) == (was.low > 0) and (row.high < 0) == (was.high < 0)
