@@ -74,7 +74,9 @@ def series_of(
         {f"r{k}": new["users"].where(new["reached"] >= k, 0) for k in range(len(steps) + 1)}
         | {"day": pd.to_datetime(new["day"]), "returned": new["returned"]}
     )
-    came = came.groupby("day").sum().asfreq("D", fill_value=0) if len(came) else came.set_index("day")
+    came = came.groupby("day").sum()
+    if len(came):  # to the end: that nobody came any more is a number, too
+        came = came.reindex(pd.date_range(came.index.min(), pd.Timestamp(until), name="day"), fill_value=0)
     found = [
         Series("active", "users", _plain(active["end"], active["users"])),
         Series("new_users", "users", _plain(came.index, came["r0"])),

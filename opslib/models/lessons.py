@@ -114,10 +114,12 @@ def as_planned(this: Campaign, plan: dict[str, tuple[str, float, float]]) -> Cam
     """The campaign with the goal and the budget of its plan, where its own record has none."""
     told = {item: value for item, (value, _, _) in plan.items()}
     found: dict[str, Any] = {}
-    if not this.goal_metric and told.get("goal_metric") and "goal_value" in told:
-        found = {"goal_metric": told["goal_metric"], "goal": float(told["goal_value"])}
-    if missing(this.budget) and float(told.get("budget", 0)) > 0:
-        found["budget"] = float(told["budget"])
+    goal, budget = (pd.to_numeric(told.get(item), errors="coerce") for item in ("goal_value", "budget"))
+    # What a hand has emptied or misspelt lends nothing; a goal in money is no count of an event.
+    if not this.goal_metric and told.get("goal_metric") not in (None, "", "revenue") and goal > 0:
+        found = {"goal_metric": told["goal_metric"], "goal": float(goal)}
+    if missing(this.budget) and budget > 0:
+        found["budget"] = float(budget)
     return replace(this, **found)
 
 

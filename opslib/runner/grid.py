@@ -32,7 +32,10 @@ def asked(texts: Iterable[str]) -> dict[str, list[str] | None]:
                 f"--each takes NAME or NAME=VALUE,VALUE, got {text!r}",
                 "write --each campaign_id, or --each campaign_id=8,13",
             )
-        found[name.strip()] = list(dict.fromkeys(listed)) if equals else None
+        had = found.get(name.strip(), [])
+        if name.strip() in found and (had is None or not equals):
+            raise UsageError(f"--each {name.strip()} is given with values and without", "leave one of them out")
+        found[name.strip()] = list(dict.fromkeys([*(had or []), *listed])) if equals else None
     return found
 
 

@@ -44,6 +44,7 @@ def verdict(this: Campaign, extra: Extra | None, why: str, guess: Guess | None, 
         return campaign.verdict(this, None, why or (unsure if guess is None else _why(guess)))
     low, high = guess.extra.low or 0.0, guess.extra.high or 0.0
     told = {
+        "first": text.Clean(why) if why else say(zh="没有留出组", en="No hold-out"),
         "than": _than(guess),
         "n": text.write(round(guess.extra.value or 0), "number", sign=True),
         "name": columns.value_name("event", event),
@@ -51,13 +52,13 @@ def verdict(this: Campaign, extra: Extra | None, why: str, guess: Guess | None, 
     }
     if low <= 0 <= high:
         return say(
-            zh="没有留出组；{than}，「{name}」没有确定的差异：约 {n} 人天（{span}），只作参考。",
-            en="No hold-out; {than} {name} shows no certain difference: about {n} user-days ({span}), a hint, no proof.",
+            zh="{first}；{than}，「{name}」没有确定的差异：约 {n} 人天（{span}），只作参考。",
+            en="{first}; {than} {name} shows no certain difference: about {n} user-days ({span}), a hint, no proof.",
             **told,
         )
     return say(
         zh="没有留出组；{than}，期内「{name}」相差约 {n} 人天（{span}），只作参考。",
-        en="No hold-out; {than} {name} differs by about {n} user-days ({span}): a hint, no proof.",
+        en="{first}; {than} {name} differs by about {n} user-days ({span}): a hint, no proof.",
         **told,
     )
 
