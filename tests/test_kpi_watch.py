@@ -11,6 +11,7 @@ from diagnosis_worlds import daily_world
 
 from opslib.models import kpi_days
 from opslib.models.kpi_watch import Series, series_of, watch
+from opslib.sentences import diagnosis_parts as parts
 from opslib.sentences import diagnosis_watch as statements
 from opslib.text import speaking
 
@@ -97,3 +98,14 @@ def test_a_number_that_moved_has_a_sentence_with_its_size(lang):
         rows = statements.table(found)
     assert {f.id for f in said} >= {"watch.step.register"} and all(f.low < f.value < f.high for f in said)
     assert len(rows) == 8 and (rows["since"].notna() == found.levels["moved"]).all()
+
+
+def test_days_too_few_to_judge_a_level_are_said_to_be_so_and_never_quiet():
+    """A weekly report spans two weeks; a level needs more ordinary days than that."""
+    watched = watch(daily_world(3, moved="retention", size=0.5), ("2026-05-13", "2026-05-26"))
+    assert watched.levels.empty and "retention" not in watched.turns
+    with speaking("en"):
+        assert [f.id for f in statements.moved(watched)] == ["watch.untested"]
+        assert statements.table(watched).empty
+        found = parts.level(watched.turn("retention"), pd.DataFrame(), ("2026-05-13", "2026-05-26"), 100, tested=False)
+    assert "too few ordinary days" in found.text

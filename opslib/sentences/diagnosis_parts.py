@@ -119,9 +119,18 @@ def level(
     n: float,
     kpi: str = "retention",
     day_n: int = 1,
+    *,
+    tested: bool = True,
 ) -> Finding:
-    """When the level changed, and what happened then; or that no day stands out."""
+    """When the level changed, and what happened then; or that no day stands out, or, unless `tested`, that the days are too few."""
     kpi = kpi_name(kpi, day_n)
+    if not tested:
+        words = say(
+            zh="{a} 至 {b} 的平日太少，无法判断{kpi}是否换了水平。",
+            en="From {a} to {b} there are too few ordinary days to tell whether the level of {kpi} changed.",
+            a=str(span[0]), b=str(span[1]), kpi=kpi if text.language() == "zh" else kpi.lower(),
+        )  # fmt: skip
+        return Finding("level.untested", "info", words)
     if point is None:
         return Finding(
             "level.none", "info",

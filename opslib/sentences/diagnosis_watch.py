@@ -39,7 +39,10 @@ def _inside(kpi: str, day_n: int) -> str:
 
 
 def moved(watched: Watched, day_n: int = 1) -> list[Finding]:
-    """The numbers whose level changed, the largest first; or that none did."""
+    """The numbers whose level changed, the largest first; or that none did, or that the days are too few to tell."""
+    if watched.levels.empty:
+        words = say(zh="这段时间的平日太少，无法判断指标是否换了水平。", en="These are too few ordinary days to tell whether a number changed its level.")  # fmt: skip
+        return [Finding("watch.untested", "info", words)]
     rows = watched.levels[watched.levels["moved"]]
     if rows.empty:
         return [
