@@ -81,7 +81,12 @@ def test_without_a_hold_out_the_headline_is_the_sound_difference_in_differences(
         use(lang)
         said = told.verdict(this, None, "", found, "", "pay")
         assert words in said and ("只作参考" if lang == "zh" else "a hint, no proof") in said
+        why = "the hold-out is too small"
+        assert told.verdict(this, None, why, found, "", "pay").startswith(why), (
+            "there was one, though it cannot be read"
+        )
     drifted = campaign_effect.by_touch(changes(np.random.default_rng(2), effect, drift=0.6), 14)
+    assert told.caused([], drifted, why, this, "pay")[0].text.startswith(why)
     assert "cannot be known" in told.verdict(this, None, "", drifted, "", "pay")
     assert "cannot be known" in told.verdict(this, None, "", None, "too short a past", "pay")
     running = retrospective.chosen(pd.DataFrame([campaign()]), "c", observed=dt.date(2026, 1, 5))
@@ -109,6 +114,9 @@ def test_the_plan_lends_its_goal_and_budget_to_a_campaign_that_has_none():
     assert (lent.goal_metric, lent.goal, lent.budget) == ("pay", 210.0, 900.0)
     kept = retrospective.chosen(pd.DataFrame([campaign(budget=500.0)]), "c", observed=dt.date(2026, 3, 1))
     assert lessons.as_planned(kept, plan) == kept and lessons.as_planned(this, {}) == this
+    emptied = plan | {"goal_value": ("", np.nan, np.nan), "budget": ("10,000 yuan", np.nan, np.nan)}
+    in_money = {"goal_metric": ("revenue", np.nan, np.nan), "goal_value": ("2e5", np.nan, np.nan)}
+    assert lessons.as_planned(this, emptied) == this and lessons.as_planned(this, in_money) == this
 
 
 def series(effect: float = 0.0, steep: float = 0.0, days: int = 98) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from loading import write
 
-from opslib import connect, packs
+from opslib import connect, packs, params
 from opslib.errors import UsageError
 from opslib.report import index
 from opslib.runner import batch, grid
@@ -38,6 +38,30 @@ def test_every_campaign_of_the_data_is_a_cell_and_two_lists_are_all_their_pairs(
     assert {cell["source"] for cell in found} == {str(shopping)}
     pairs = grid.cells(ROOT, "campaign_retrospective", asked, {"campaign_id": ["8", "13"], "lang": ["zh", "en"]})
     assert len({(c["campaign_id"], c["lang"]) for c in pairs}) == 4
+
+
+def test_the_ids_are_those_of_the_data_that_each_report_is_about(shopping, warehouse):
+    both = {"campaign_id": None, "source": [str(shopping), str(warehouse)]}
+    found = {
+        (json.loads(c["source"]), json.loads(c["campaign_id"]))
+        for c in grid.cells(ROOT, "campaign_retrospective", {}, both)
+    }
+    assert (str(shopping), "27") in found and (str(warehouse), "27") not in found
+    assert {source for source, _ in found} == {str(shopping), str(warehouse)}
+
+
+def test_named_ids_are_ids_whatever_yaml_would_take_them_for(shopping):
+    cells = grid.cells(ROOT, "campaign_retrospective", {"source": str(shopping)}, {"campaign_id": ["null", "1.50"]})
+    given = [
+        params.load(ROOT / "notebooks/campaign_retrospective.ipynb", ROOT / "params", c)["campaign_id"] for c in cells
+    ]
+    assert given == ["null", "1.50"]
+
+
+def test_values_given_one_by_one_are_all_taken():
+    assert grid.asked(["campaign_id=8", "campaign_id=13"]) == {"campaign_id": ["8", "13"]}
+    with pytest.raises(UsageError, match="with values and without"):
+        grid.asked(["campaign_id=8", "campaign_id"])
 
 
 def test_a_module_without_the_parameter_has_its_one_report(shopping):

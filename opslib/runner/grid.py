@@ -50,8 +50,10 @@ def cells(root: Path, name: str, overrides: Mapping[str, str], each: Asked) -> l
         raise UsageError(f"{twice[0]!r} is given by -p and by --each", "leave one of them out")
     declared = params.spec(plan.modules(root)[name])
     mine = {p: values for p, values in each.items() if p in declared}
-    lists = [_values(root, name, overrides, p) if values is None else values for p, values in mine.items()]
-    found = [{**overrides, **dict(zip(mine, values, strict=True))} for values in product(*lists)]
+    lists = {p: _written(declared[p], values) for p, values in mine.items() if values is not None}
+    found = [{**overrides, **dict(zip(lists, values, strict=True))} for values in product(*lists.values())]
+    for parameter in [p for p in mine if p not in lists]:  # of the data that each report is about
+        found = [{**one, parameter: value} for one in found for value in _values(root, name, one, parameter)]
     if len(found) > MOST:
         raise UsageError(
             f"--each asks for {len(found)} reports of {name}, at most {MOST} are made", "name fewer values"
@@ -59,9 +61,14 @@ def cells(root: Path, name: str, overrides: Mapping[str, str], each: Asked) -> l
     return found
 
 
+def _written(parameter: params.Param, values: Sequence[str]) -> list[str]:
+    """The values as YAML: those of a text are quoted, because an id may look like a number or like nothing."""
+    return [json.dumps(v) if parameter.type is str else v for v in values]
+
+
 def _values(root: Path, name: str, overrides: Mapping[str, str], parameter: str) -> list[str]:
     """Every id of that name in the data, quoted: what YAML would take for a number or for nothing is an id, too."""
     from opslib.engine import connect
 
     given: dict[str, Any] = params.load(plan.modules(root)[name], root / "params", overrides)
-    return [json.dumps(v, ensure_ascii=False) for v in connect(plan.place(root, given)).ids(parameter, most=MOST + 1)]
+    return [json.dumps(v) for v in connect(plan.place(root, given)).ids(parameter, most=MOST + 1)]

@@ -44,7 +44,7 @@ def verdict(this: Campaign, extra: Extra | None, why: str, guess: Guess | None, 
         return campaign.verdict(this, None, why or (unsure if guess is None else _why(guess)))
     low, high = guess.extra.low or 0.0, guess.extra.high or 0.0
     told = {
-        "first": text.Clean(why) if why else say(zh="没有留出组", en="No hold-out"),
+        "first": _held(why),
         "than": _than(guess),
         "n": text.write(round(guess.extra.value or 0), "number", sign=True),
         "name": columns.value_name("event", event),
@@ -57,7 +57,7 @@ def verdict(this: Campaign, extra: Extra | None, why: str, guess: Guess | None, 
             **told,
         )
     return say(
-        zh="没有留出组；{than}，期内「{name}」相差约 {n} 人天（{span}），只作参考。",
+        zh="{first}；{than}，期内「{name}」相差约 {n} 人天（{span}），只作参考。",
         en="{first}; {than} {name} differs by about {n} user-days ({span}): a hint, no proof.",
         **told,
     )
@@ -69,15 +69,20 @@ def _than(guess: Guess) -> str:
     return say(zh="与此前走势相比", en="against its own past")
 
 
-def guessed(found: Guess, this: Campaign, event: str) -> list[Finding]:
-    """The effect without a hold-out if its assumption stands the test, else why it cannot be known."""
+def _held(why: str) -> str:
+    """How the hold-out failed, or that there was none."""
+    return text.Clean(why) if why else say(zh="没有留出组", en="No hold-out")
+
+
+def guessed(found: Guess, this: Campaign, event: str, why: str = "") -> list[Finding]:
+    """The effect without the hold-out (`why` it cannot be read) if the guess' assumption stands the test, else why it cannot be known."""
     name, metric = (
         columns.value_name("event", event),
         "campaign.did" if found.how == "did" else "campaign.counterfactual",
     )
     if not found.sound:
-        return [Finding("campaign.unknown", "watch", say(zh="没有留出组，增量无从得知：{why}。", en="Nobody was held out and the extra effect cannot be known: {why}.",
-                                                         why=text.Clean(_why(found))), metric=metric)]  # fmt: skip
+        return [Finding("campaign.unknown", "watch", say(zh="{held}，增量无从得知：{why}。", en="{held}, and the extra effect cannot be known: {why}.",
+                                                         held=_held(why), why=text.Clean(_why(found))), metric=metric)]  # fmt: skip
     span = text.Clean(text.interval(round(found.extra.low or 0), round(found.extra.high or 0), "number", sign=True))
     words = (
         say(zh="与未触达用户相比，期内「{name}」相差约 {n} 人天（{span}）；前三周两组变化一致（p {p}），但不是随机分组，只作参考。",
@@ -119,7 +124,7 @@ def caused(extra: list[Finding], found: Guess | None, why: str, this: Campaign, 
     if extra:
         return extra
     if found is not None:
-        return guessed(found, this, event)
+        return guessed(found, this, event, why)
     return [Finding("campaign.unknown", "watch",
                     say(zh="没有可用的留出组，增量无从得知：{why}。", en="There is no hold-out to read, and the extra effect cannot be known: {why}.", why=text.Clean(why)),
                     metric="campaign.incremental")]  # fmt: skip
