@@ -36,6 +36,5 @@ def value(text: str, where: str) -> Any:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(
-            f"{where}{line}: not YAML ({getattr(error, 'problem', None) or error})", "quote the text"
-        ) from None
+        words = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UsageError(f"{where}{line}: not YAML ({words})", "quote the text") from None

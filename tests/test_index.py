@@ -78,6 +78,14 @@ def test_each_campaign_has_its_own_card(tmp_path):
     assert "campaign_id = c05" in page and "c05 2" in page and "c06 1" in page
 
 
+def test_long_ids_that_begin_alike_have_cards_of_their_own(tmp_path):
+    for number, end in enumerate("ab"):
+        run(tmp_path, "campaign_retrospective", number, identity={"campaign_id": "c" * 60 + end})
+    page = built(tmp_path)
+    assert page.count('<article class="report" data-module="campaign_retrospective"') == 2
+    assert page.count(f"campaign_id = {'c' * 39}…") == 2
+
+
 def test_the_latest_findings_are_those_of_each_campaign_and_of_no_report_that_repeats_others(tmp_path):
     for number, name in enumerate(["c05", "c06", "c05"]):
         run(tmp_path, "campaign_retrospective", number, identity={"campaign_id": name}, source="data/x")

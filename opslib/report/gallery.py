@@ -10,7 +10,7 @@ from typing import Any
 
 from opslib.report import html, render
 from opslib.report.finding import LEVELS
-from opslib.report.neighbours import period, subject
+from opslib.report.neighbours import label, period, subject
 from opslib.text import say, shown
 
 Run = dict[str, Any]
@@ -101,7 +101,7 @@ def _groups(cards: dict[str, dict[str, list[Run]]], outputs: Path, lang: str) ->
     for source, modules in cards.items():
         head = say(zh="来源", en="Source")
         name = f'<span translate="no">{escape(shown(source, 120))}</span>' if source else say(zh="未知", en="unknown")
-        body = "".join(_card(name, runs, outputs, room, lang) for name, runs in modules.items())
+        body = "".join(_card(label(runs[0]), runs, outputs, room, lang) for runs in modules.values())
         out.append(f'<div class="group"><h2 class="source">{head} {name}</h2>{body}</div>')
     return "".join(out)
 

@@ -34,11 +34,17 @@ def series(run: Run) -> str:
 
 
 def subject(run: Run) -> str:
-    """The module, and what its parameters make it a report of: campaign_retrospective · campaign_id = c05."""
-    named = [
-        f"{name} = {shown(value, 40)}" for name, value in sorted(run["identity"].items()) if value not in ("", None)
-    ]
-    return " · ".join([run["module"], *named])
+    """What parts the reports of one module from each other, in full: a key, not to be shown."""
+    return json.dumps([run["module"], *_named(run)], ensure_ascii=False, default=str)
+
+
+def label(run: Run) -> str:
+    """The module, and what its parameters make it a report of, shortened: campaign_retrospective · campaign_id = c05."""
+    return " · ".join([run["module"], *(f"{name} = {shown(value, 40)}" for name, value in _named(run))])
+
+
+def _named(run: Run) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in sorted(run["identity"].items()) if value not in ("", None)]
 
 
 def _is_date(value: Any) -> bool:

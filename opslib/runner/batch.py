@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib import params
-from opslib.errors import OpsError
+from opslib.errors import OpsError, TooLittleError
 from opslib.runner import grid, plan
 
 Say = Callable[[str], None]
@@ -29,11 +29,13 @@ def run(
 
     With `each` (name → values, None for all ids of that name in the data) a module that declares the name has a report
     for every value. What has a report with the same parameters, data and code is skipped, unless `force`. With several modules
-    an override, or a name of `each`, must be known to one of them; the others pass it over.
+    an override, or a name of `each`, must be known to one of them; the others pass it over. Of several modules, one whose
+    values the data lacks is said to lack them, and the others run.
 
     Raises
     ------
-    UsageError  if a module, or a parameter of it, is not known; before anything runs.
+    UsageError      if a module, or a parameter of it, is not known; before anything runs.
+    TooLittleError  if the data holds none of the values of the one module named.
     """
     waves = plan.ordered(names, root)
     mine = {name: plan.declared(root, name, overrides, alone=len(names) == 1) for name in names}
@@ -41,25 +43,45 @@ def run(
     for name in names:
         params.load(plan.modules(root)[name], root / "params", mine[name])
     plan.all_known(each or {}, {name: params.spec(plan.modules(root)[name]) for name in names}, root)
-    cells = {name: grid.cells(root, name, mine[name], each or {}) for name in names}
+    cells, records = _cells(root, names, mine, each or {})
     for name, rows in cells.items():
         for row in rows:
             params.load(plan.modules(root)[name], root / "params", row)
     _sweep(root / "outputs" / ".aside")
-    records: list[dict[str, Any]] = []
+    for record in records:
+        say(_line(record, root))
     for wave in waves:
         jobs = []
-        for job in (plan.job(root, name, row) for name in wave for row in cells[name]):
+        for job in (plan.job(root, name, row, each or ()) for name in wave for row in cells[name]):
             have = None if force else plan.done(job)
             if have:
                 say(f"{plan.named(job.module, job.identity)}: up to date, skipped ({have.relative_to(root)})")
-                records.append({"module": job.module, "status": "skipped", "error": "", "folder": str(have)})
+                told = {"module": job.module, "identity": job.identity, "parameters": job.parameters}
+                records.append(told | {"status": "skipped", "error": "", "folder": str(have)})
             else:
                 jobs.append(plan.described(job))  # here, where reports on the same data share the answer
         for record in _all(jobs):
             records.append(record)
             say(_line(record, root))
     return records
+
+
+def _cells(
+    root: Path, names: Sequence[str], mine: dict[str, dict[str, str]], each: grid.Asked
+) -> tuple[dict[str, list[dict[str, str]]], list[dict[str, Any]]]:
+    """The grid of every module, and a record for each of several whose values the data lacks."""
+    cells: dict[str, list[dict[str, str]]] = {}
+    lacking: list[dict[str, Any]] = []
+    for name in names:
+        try:
+            cells[name] = grid.cells(root, name, mine[name], each)
+        except TooLittleError as error:
+            if len(names) == 1:
+                raise
+            cells[name] = []
+            told = {"module": name, "identity": {}, "parameters": {}, "status": "lacking", "error": str(error)}
+            lacking.append(told | {"seconds": 0.0, "folder": ""})
+    return cells, lacking
 
 
 def _sweep(aside: Path) -> None:
@@ -83,7 +105,7 @@ def _alive(pid: int) -> bool:
 def _line(record: dict[str, Any], root: Path) -> str:
     name = plan.named(record["module"], record["identity"])
     if not record["folder"]:
-        return f"{name}: FAILED: {record['error']}"
+        return f"{name}: {'lacks data' if record['status'] == 'lacking' else 'FAILED'}: {record['error']}"
     where = Path(record["folder"]).relative_to(root) / "report.html"
     verdict = {"ok": "done", "lacking": f"lacks data: {record['error']}", "failed": f"FAILED: {record['error']}"}[
         record["status"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from opslib import params, privacy
 from opslib.errors import UsageError, near
-from opslib.text import checked
+from opslib.text import checked, shown
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def modules(root: Path) -> dict[str, Path]:
 
 def ordered(names: Sequence[str], root: Path) -> list[list[str]]:
     """The names in waves, each after those whose work it reads: a notebook's metadata says `opslib.after`, "*" for all
-    others or a list of modules.
+    others, a module or a list of modules.
 
     Raises
     ------
@@ -67,6 +67,7 @@ def ordered(names: Sequence[str], root: Path) -> list[list[str]]:
         if name not in known:
             raise UsageError(f"no module {name!r} in notebooks/", near(name, known))
     after = {name: _metadata(known[name]).get("after", []) for name in names}
+    after = {n: [a] if isinstance(a, str) and a != "*" else a for n, a in after.items()}
     others = [n for n in names if after[n] != "*"]
     waits = TopologicalSorter({n: others if after[n] == "*" else set(after[n]) & set(names) for n in names})
     try:
@@ -86,15 +87,22 @@ def ordered(names: Sequence[str], root: Path) -> list[list[str]]:
 def _metadata(notebook: Path) -> dict[str, Any]:
     """What the notebook says of itself: `after` (the modules whose work it reads, "*" for all), `reads` (module → `list`
     of its; with `naming` only of runs that were given this parameter), `identity` (parameters that make two reports of one
-    module two things: a campaign, an experiment)."""
+    module two things: a campaign, an experiment), `makes` (those of them whose id the report gives to something new)."""
     try:
         return json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("opslib", {})
     except (OSError, ValueError, KeyError, AttributeError):
         raise UsageError(f"{notebook.name} is not a notebook", "restore it") from None
 
 
-def job(root: Path, module: str, overrides: dict[str, str]) -> Job:
+def makes(root: Path, module: str) -> list[str]:
+    """The parameters whose id names something new: a plan's campaign is in no table yet."""
+    return list(_metadata(modules(root)[module]).get("makes", []))
+
+
+def job(root: Path, module: str, overrides: dict[str, str], each: Iterable[str] = ()) -> Job:
     """The job of one module with the parameters of its files and of the command line.
+
+    The names of `each` are part of what the report is of; source and language are not: the index parts reports by them anyway.
 
     Raises
     ------
@@ -109,8 +117,9 @@ def job(root: Path, module: str, overrides: dict[str, str]) -> Job:
     reads_others = told.get("after") == "*"
     others = "+" + _others(root, values, fingerprint) if reads_others else ""
     fingerprint += _files(root, values) + others
-    fingerprint += _written(root, told.get("reads", {}))
-    identity = {name: values[name] for name in told.get("identity", []) if name in values}
+    fingerprint += _written(root, told.get("reads", {}), values)
+    parting = [*told.get("identity", []), *(name for name in each if name not in ("source", "lang"))]
+    identity = {name: values[name] for name in parting if name in values}
     code = code_version(str(known[module]))
     rule = repr(privacy.of_project(root))  # a page made under another rule is another page
     return Job(
@@ -162,7 +171,7 @@ def place(root: Path, values: dict[str, Any]) -> str:
 
 def named(module: str, identity: dict[str, Any]) -> str:
     """What a line of the terminal calls a report: its module, and what makes it a report of its own."""
-    told = ", ".join(f"{name} {value}" for name, value in identity.items() if value not in ("", None))
+    told = ", ".join(f"{name} {shown(value, 60)}" for name, value in identity.items() if value not in ("", None))
     return f"{module} ({told})" if told else module
 
 
@@ -207,21 +216,22 @@ def _others(root: Path, values: dict[str, Any], data: str) -> str:
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:8]
 
 
-def _written(root: Path, reads: dict[str, dict[str, str]]) -> str:
-    """What the lists of other modules hold that a notebook's metadata says it reads."""
+def _written(root: Path, reads: dict[str, dict[str, str]], values: dict[str, Any]) -> str:
+    """What the lists of other modules hold that a notebook's metadata says it reads, given its parameters."""
     held = {
         hashlib.sha256(path.read_bytes()).hexdigest()[:8]
         for module, wanted in reads.items()
         for path in (root / "outputs" / module).glob(f"*/lists/{wanted['list']}.csv")
-        if "naming" not in wanted or _given(path.parents[1], wanted["naming"])
+        if "naming" not in wanted or _given(path.parents[1], wanted["naming"], values.get(wanted["naming"]))
     }
     return "".join(f"+{one}" for one in sorted(held))
 
 
-def _given(run: Path, parameter: str) -> bool:
-    """Whether a run was given this parameter; a record that cannot be read counts as if."""
+def _given(run: Path, parameter: str, own: Any) -> bool:
+    """Whether a run was given the reader's own value, any where the reader has none; an unreadable record counts as if."""
     try:
-        return bool(json.loads((run / "run.json").read_text(encoding="utf-8"))["parameters"].get(parameter))
+        theirs = json.loads((run / "run.json").read_text(encoding="utf-8"))["parameters"].get(parameter)
+        return bool(theirs) and (not own or theirs == own)
     except (OSError, ValueError, KeyError, AttributeError):
         return True
 
