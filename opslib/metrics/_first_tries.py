@@ -36,14 +36,18 @@ def narrow(events: ir.Table, funnel: Funnel, further: Sequence[str] = ()) -> ir.
     return events.select(*own, *sorted((names & set(events.columns)) - set(own)))
 
 
+def since(events: ir.Table, funnel: Funnel) -> ir.Table:
+    """The events that can matter to tries of the period: no step lies before the first entry."""
+    return events.filter(events.day >= ibis.date(funnel.period[0])) if funnel.period else events
+
+
 def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
     """The tries of the people, who are keyed as the events are: user_id, day, t1, t2, …, depth.
 
     `funnel` has entry="first", ordered steps and no exclusion.
     """
     people = people.select(_user="user_id")
-    if funnel.period:  # no step lies before the first entry
-        events = events.filter(events.day >= ibis.date(funnel.period[0]))
+    events = since(events, funnel)
     if any(funnel.optional) or any(funnel.step_windows):
         own = narrow(events.semi_join(people, [("user_id", "_user")]), funnel)
         return counted_by_entry(own, funnel, {}).rename(user_id="u0")

@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
+from opslib.metrics._acquired import identified
 from opslib.metrics._filters import Step, step_holds
 from opslib.metrics._periods import Day, as_day, index
 
@@ -26,11 +27,8 @@ def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, sho
         rows = rows.filter(step_holds(rows, event))
     if until is not None:
         rows = rows.filter(rows.day <= ibis.date(as_day(until, "until", metric)))
-    key = contract.KEYS["user_id"]
-    more = {name: rows[name] for name in ("day", *(() if once is None else contract.MARKS))}
-    if shown:
-        more["shown_id"] = rows.user_id
-    return rows.select(user_id=rows[key if key in rows.columns else "user_id"], **more)
+    marks = () if once is None else contract.MARKS
+    return identified(rows).select("user_id", "day", *marks, *["shown_id"] * shown)
 
 
 def marked(rows: ir.Table) -> bool:

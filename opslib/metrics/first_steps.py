@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics._filters import Step
-from opslib.metrics._first_tries import first_tries, keyed, narrow
+from opslib.metrics._first_tries import first_tries, keyed, narrow, since
 from opslib.metrics._funnel_rules import STEPS, Funnel, checked
 from opslib.metrics._periods import Period, whole
 
@@ -45,11 +45,10 @@ def arrivals(
     )
     events, daily = keyed(events, daily)
     first = _first_days(daily, asked)
-    if asked.period:
-        events = events.filter(events.day >= ibis.date(asked.period[0]))
-        if window_days is not None:
-            last = ibis.date(asked.period[1]).cast("timestamp") + ibis.interval(seconds=_seconds(asked) + 86_400)
-            events = events.filter(events.day.cast("timestamp") <= last)
+    events = since(events, asked)
+    if asked.period and window_days is not None:
+        last = ibis.date(asked.period[1]).cast("timestamp") + ibis.interval(seconds=(asked.window or 0) + 86_400)
+        events = events.filter(events.day.cast("timestamp") <= last)
     rows = narrow(events, asked).inner_join(first, [("user_id", "_user")])
     return rows.filter(rows.day >= rows._first).drop("_user", "_first")
 
@@ -158,8 +157,7 @@ def _tried(
     asked = checked(metric, steps, {"entry": "first", "window_days": window_days, "period": period})
     whole(step, 2, len(steps), "step", metric)
     events, daily = keyed(events, daily)
-    if asked.period:
-        events = events.filter(events.day >= ibis.date(asked.period[0]))
+    events = since(events, asked)
     return events, first_tries(events, _first_days(daily, asked).select(user_id="_user"), asked)
 
 
@@ -167,7 +165,3 @@ def _first_days(daily: ir.Table, asked: Funnel) -> ir.Table:
     """The users whose first day lies in the period: _user, _first."""
     first = daily.group_by(_user="user_id").agg(_first=_.day.min())
     return first.filter(first._first.between(*map(ibis.date, asked.period))) if asked.period else first
-
-
-def _seconds(asked: Funnel) -> int:
-    return asked.window or 0

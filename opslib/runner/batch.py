@@ -40,8 +40,6 @@ def run(
     waves = plan.ordered(names, root)
     mine = {name: plan.declared(root, name, overrides, alone=len(names) == 1) for name in names}
     plan.all_known(overrides, mine, root)
-    for name in names:
-        params.load(plan.modules(root)[name], root / "params", mine[name])
     plan.all_known(each or {}, {name: params.spec(plan.modules(root)[name]) for name in names}, root)
     cells, records = _cells(root, names, mine, each or {})
     for name, rows in cells.items():
