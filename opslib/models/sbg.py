@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -71,7 +72,7 @@ def fit_sbg(survivors: Sequence[float] | Sequence[Sequence[float]]) -> ShiftedBe
     ValueError      if survivors rise, or are negative.
     TooLittleError  if nobody left, or nobody stayed a renewal, or one renewal is all there is.
     """
-    given = list(survivors)
+    given: list[Any] = list(survivors)
     cohorts = [np.asarray(c, float) for c in (given if given and np.ndim(given[0]) else [given]) if len(c)]
     if any((np.diff(c) > 0).any() or (c < 0).any() for c in cohorts):
         raise ValueError("sBG: survivors must not rise and not be negative; count each subscriber once")
