@@ -85,7 +85,7 @@ def arm(**columns: ArrayLike) -> Aggregates:
 
 
 def arm_of_sums(n: float, sums: Mapping[str, float], products: Mapping[tuple[str, str], float]) -> Aggregates:
-    """The same from published sums of each column, and the sum of products of each pair (a column's own: its squares).
+    """What `arm` makes, from published sums: of each column, and of the products of each pair (a column's own: squares).
 
     It loses digits when means are large against the spread: prefer `arm`, or variances of the database.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,10 +67,11 @@ def encoded(paths: Table, *, separator: str = SEPARATOR) -> Paths:
     return Paths(pd.Index(channels), channel, row, place, length)
 
 
-def _touches(path: str | Sequence[str] | None, mark: str) -> Sequence[str]:
+def _touches(path: Any, mark: str) -> Sequence[str]:
     if isinstance(path, str):
         return path.split(mark) if path.strip() else []
-    return [] if path is None or (np.ndim(path) == 0 and pd.isna(path)) else path
+    missing = path is None or path is pd.NA or (isinstance(path, float) and np.isnan(path))
+    return [] if missing else path
 
 
 def amounts(values: ArrayLike | None, paths: Paths, name: str) -> np.ndarray:

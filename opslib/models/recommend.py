@@ -162,7 +162,7 @@ def list_quality(hits: Any, relevant: int | None = None, k: int | None = None) -
 
 
 def dcg(relevance: Any) -> float:
-    """Discounted cumulative gain with linear gains: Σ rel_i / log₂(i + 1); of 2^rel − 1 for exponential ones."""
+    """Discounted cumulative gain with linear gains: Σ rel_i / log₂(i + 1); give 2^rel − 1 for exponential ones."""
     gain = np.asarray(relevance, dtype=float)
     return float((gain / np.log2(np.arange(2, len(gain) + 2))).sum())
 
