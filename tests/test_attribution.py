@@ -117,8 +117,8 @@ def test_custom_weights_are_scaled_and_two_touches_read_by_the_rule_named():
 
 
 def test_conversions_without_a_touch_stay_unattributed():
-    got = rule_credit(["ads > seo", "", []], [3, 4, 5], model="last")
-    assert (got.by_channel.to_dict(), got.unattributed, got.total) == ({"ads": 0, "seo": 3}, 9, 12)
+    got = rule_credit(["ads > seo", "", [], None, np.nan], [3, 4, 5, 6, 7], model="last")
+    assert (got.by_channel.to_dict(), got.unattributed, got.total) == ({"ads": 0, "seo": 3}, 22, 25)
     assert shapley(["ads", ""], [1, 2]).unattributed == 2
     assert markov(["ads", ""], [1, 2], [1, 0]).unattributed == 2
 
@@ -146,8 +146,9 @@ def test_value_shares_out_the_value():
 
 def test_age_decides_in_time_decay_even_when_all_touches_are_old():
     assert decay_weights([2000, 1993]) == pytest.approx([1 / 3, 2 / 3])
-    got = rule_credit(["ads > seo"], [3], model="time_decay", ages=[[2000, 1993]])
-    assert got.by_channel.to_dict() == pytest.approx({"ads": 1, "seo": 2})
+    for ages in ([[2000, 1993]], np.array([[2000, 1993]])):
+        got = rule_credit(["ads > seo"], [3], model="time_decay", ages=ages)
+        assert got.by_channel.to_dict() == pytest.approx({"ads": 1, "seo": 2})
 
 
 def test_models_side_by_side_show_what_the_choice_alone_can_change():

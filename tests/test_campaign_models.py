@@ -87,6 +87,9 @@ class TestDid:
         ages = got.by_age.set_index("age").value
         assert ages[[0, 2, 4]].to_numpy() == pytest.approx([1, 3, 5], abs=0.25)
         assert ages[[-2, -1]].abs().max() < 0.25
+        for never in (np.nan, np.inf, 99):  # as other tools write it; 99 is after the last period
+            same = did.staggered_did(table.assign(first_treated=table.first_treated.replace(0, never)), draws=2)
+            assert same.value == pytest.approx(got.value, abs=1e-12)
         with_not_yet = did.staggered_did(table, not_yet=True, draws=2)
         assert with_not_yet.value == pytest.approx(got.value, abs=0.2)
 
@@ -298,6 +301,19 @@ class TestUplift:
         assert one.uplift == pytest.approx(two.uplift)
         assert one.targeted[-1] == t.size
         assert one.uplift[-1] == pytest.approx((y[t == 1].mean() - y[t == 0].mean()) * t.size)
+
+    @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 3)), min_size=4, max_size=40))
+    def test_the_best_share_does_not_depend_on_the_order_of_rows(self, rows):
+        y, t, s = map(np.array, zip(*rows, strict=True))
+        if not 0 < t.sum() < t.size:
+            return
+        for by_group in (False, True):
+            one, two = (
+                uplift.uplift_at(y[way], t[way], s[way], share=0.5, by_group=by_group)
+                for way in (slice(None), slice(None, None, -1))
+            )
+            assert one == pytest.approx(two, nan_ok=True)
+        assert uplift.uplift_at(y, t, s, share=1.0) == pytest.approx(y[t == 1].mean() - y[t == 0].mean())
 
     def test_one_group_only_is_too_little(self):
         with pytest.raises(TooLittleError, match="实验组和对照组都有用户"):

@@ -221,7 +221,17 @@ class TestSubscriptions:
         assert model.lifetime(d) == pytest.approx((model.survival(t) * discount).sum(), rel=1e-6)
         rest = model.survival(t + 3) / model.survival(2)
         assert model.residual_lifetime(3, d) == pytest.approx((rest * discount).sum(), rel=1e-6)
+        assert model.residual_lifetime([3, 1], d)[0] == model.residual_lifetime(3, d)
         assert (np.diff(model.retention(t[1:])) > 0).all()
+
+    def test_any_sequence_of_survivors_is_a_cohort_and_an_empty_one_says_nothing(self):
+        seen = [1000, 869, 743, 653, 593]
+        want = fit_sbg(seen)
+        for survivors in (pd.Series(seen, index=range(1, 6)), np.array(seen), [seen, []], np.array([seen])):
+            assert fit_sbg(survivors) == want
+        for nothing in ([], [[]]):
+            with pytest.raises(TooLittleError, match="第二次续订"):
+                fit_sbg(nothing)
 
     def test_undiscounted_lifetime_may_have_no_end(self):
         assert ShiftedBetaGeometric(0.668, 3.806).lifetime(0) == np.inf

@@ -167,9 +167,31 @@ class TestAdjustment:
         naive = users.mean * (1 - users.mean) / sessions.sum()
         assert users.error2 > 3 * naive
 
+    def test_published_sums_make_the_same_arm_as_its_users(self):
+        arms, y, x = gaussian_arms(9)
+        columns = [{"y": y[i], "x": x[i]} for i in (0, 1)]
+        summed = [
+            moments.arm_of_sums(
+                len(c["y"]),
+                {k: v.sum() for k, v in c.items()},
+                {(i, j): (c[i] * c[j]).sum() for i, j in (("y", "y"), ("x", "y"), ("x", "x"))},
+            )
+            for c in columns
+        ]
+        want, got = (moments.adjusted(dict(enumerate(a)), "y", covariate="x") for a in (arms, summed))
+        assert got.theta == pytest.approx(want.theta)
+        for i in (0, 1):
+            assert (got.arms[i].mean, got.arms[i].var) == pytest.approx((want.arms[i].mean, want.arms[i].var))
+
+    def test_sums_without_a_product_of_every_pair_are_refused(self):
+        with pytest.raises(ValueError, match=r"needs the products of .*'y', 'x'"):
+            moments.arm_of_sums(10, {"y": 1.0, "x": 2.0}, {("y", "y"): 3.0, ("x", "x"): 4.0})
+
     def test_an_arm_of_one_user_is_refused(self):
         with pytest.raises(TooLittleError, match="2 名用户"):
             moments.arm(y=[1.0])
+        with pytest.raises(TooLittleError, match="2 名用户"):
+            moments.arm_of_sums(1, {"y": 1.0}, {("y", "y"): 1.0})
 
 
 class TestSampleRatio:

@@ -1,8 +1,9 @@
 """Every published method example is reproduced by a public function.
 
-The cases are in `tests/methods/*.json`, and in the folder that OPSLIB_METHOD_CASES names, if it is set. A case says
+The cases are in `tests/methods/*.json`, and in the folders that OPSLIB_METHOD_CASES names, if it is set. A case says
 what goes in, what must come out, how closely, and who published it. Expected keys that end in `_min`, `_max` or `_le`
-are bounds on the result without that ending, unless the result has a value under the very name.
+are bounds on the result without that ending, unless the result has a value under the very name. A case that nothing
+here can run fails: only one of our own whose data may not be kept in the repository is skipped.
 """
 
 from __future__ import annotations
@@ -22,15 +23,27 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent / "methods"
-FOLDERS = [HERE, *(Path(p) for p in os.environ.get("OPSLIB_METHOD_CASES", "").split(os.pathsep) if p)]
+GIVEN = [Path(p) for p in os.environ.get("OPSLIB_METHOD_CASES", "").split(os.pathsep) if p]
+FOLDERS = [HERE, *GIVEN]
 
 
-def cases() -> list:
-    found = {path.stem: path for folder in reversed(FOLDERS) for path in sorted(folder.glob("*.json"))}
+def cases(folders: list[Path]) -> list:
+    """Every case of every folder; the same file in a second folder once, another one of the same name twice."""
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
+        name = path.stem
+        if name in found and json.loads(path.read_bytes()) == json.loads(found[name].read_bytes()):
+            continue
+        found[f"{path.parent.name}/{name}" if name in found else name] = path
     return [pytest.param(path, id=name) for name, path in sorted(found.items())]
 
 
-@pytest.mark.parametrize("path", cases())
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_a_folder_that_is_named_holds_cases(folder):
+    assert list(folder.glob("*.json")), f"OPSLIB_METHOD_CASES names {folder}, which has no case (*.json)"
+
+
+@pytest.mark.parametrize("path", cases(FOLDERS))
 def test_a_published_example_is_reproduced(path):
     case = json.loads(path.read_text(encoding="utf-8"))
     got = plain(call_of(case)(case["input"], lambda name: data_file(name, path.parent)))
@@ -41,8 +54,7 @@ def test_a_published_example_is_reproduced(path):
 def call_of(case: Mapping[str, Any]) -> Callable[[dict, Callable], Any]:
     """The call whose pattern fits the id most closely."""
     module = f"method_cases.{case['area']}"
-    if find_spec(module) is None:
-        pytest.skip(f"{case['id']}: no module {module}")
+    assert find_spec(module), f"{case['id']} ({case['method']}): no module {module}; source: {case['source']}"
     calls = import_module(module).CALLS
     fits = sorted((p for p in calls if fnmatch(case["id"], p)), key=len)
     assert fits, f"{case['id']} ({case['method']}): {module}.CALLS has no pattern for it; source: {case['source']}"
@@ -54,6 +66,8 @@ def data_file(name: str, beside: Path) -> Path:
     for folder in (beside, *FOLDERS):
         if (folder / name).exists():
             return folder / name
+    if GIVEN:
+        pytest.fail(f"{name} is in none of {', '.join(map(str, FOLDERS))}")
     pytest.skip(
         f"{name} states no licence and is not in the repository; OPSLIB_METHOD_CASES may name a folder that has it"
     )
@@ -108,6 +122,21 @@ def close(expected: Any, got: Any, tolerance: float) -> bool:
         return False
     # A tolerance of 0 means the same number, whatever the order in which it was summed.
     return expected == got or math.isclose(got, expected, rel_tol=1e-12, abs_tol=tolerance)
+
+
+def test_a_case_that_nothing_can_run_fails():
+    case = {"id": "x_unheard_of", "method": "m", "source": "s"}
+    for area in ("no_such_area", "what_if"):
+        with pytest.raises(AssertionError, match="x_unheard_of"):
+            call_of(case | {"area": area})
+
+
+def test_cases_of_one_name_in_two_folders_both_run_when_they_differ(tmp_path):
+    for folder, value in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "one.json").write_text(json.dumps({"input": value}), encoding="utf-8")
+    found = {p.id: p.values[0] for p in cases([tmp_path / name for name in "abc"])}
+    assert found == {"one": tmp_path / "a" / "one.json", "c/one": tmp_path / "c" / "one.json"}
 
 
 @pytest.mark.parametrize(

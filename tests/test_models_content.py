@@ -23,6 +23,7 @@ from opslib.models.recommend import (
     item_cosine,
     list_quality,
     ndcg,
+    ndcg_of_scores,
     popularity,
     ranked,
 )
@@ -371,6 +372,17 @@ def test_ndcg_agrees_with_scikit_learn(relevance, k, random):
     order = np.argsort(-np.array(scores))
     shown = np.array(relevance)[order][:k]
     got = ndcg(shown, relevance)
+    if sum(relevance):
+        assert got == pytest.approx(ndcg_score([relevance], [scores], k=k))
+    else:
+        assert np.isnan(got)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=9), st.integers(1, 9))
+def test_ndcg_of_scores_with_ties_agrees_with_scikit_learn_in_any_order_of_rows(rows, k):
+    relevance, scores = map(list, zip(*rows, strict=True))
+    got = ndcg_of_scores(relevance, scores, k)
+    assert ndcg_of_scores(relevance[::-1], scores[::-1], k) == pytest.approx(got, nan_ok=True)
     if sum(relevance):
         assert got == pytest.approx(ndcg_score([relevance], [scores], k=k))
     else:

@@ -14,11 +14,14 @@ from opslib.text import say
 
 @dataclass(frozen=True)
 class Affinity:
-    """A chi-square test of the whole table and, cell by cell, index (100 = as expected), residual and corrected p."""
+    """A chi-square test of the whole table with Cramér's V (0..1, how strong) and, cell by cell, index (100 = as
+    expected), residual and corrected p.
+    """
 
     chi2: float
     df: int
     p: float
+    cramer_v: float
     expected: np.ndarray
     adj: np.ndarray
     index: np.ndarray
@@ -61,7 +64,8 @@ def affinity(table: Any) -> Affinity:
         terms = (counts - expected) ** 2 / expected
         index = 100 * counts / expected
     chi2 = float(np.nansum(terms))
-    return Affinity(chi2, df, float(special.chdtrc(df, chi2)), expected, adj, index, _benjamini_hochberg(adj))
+    v, p = float(np.sqrt(chi2 / total / (min(kinds) - 1))), float(special.chdtrc(df, chi2))
+    return Affinity(chi2, df, p, v, expected, adj, index, _benjamini_hochberg(adj))
 
 
 def _benjamini_hochberg(z: np.ndarray) -> np.ndarray:

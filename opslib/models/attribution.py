@@ -138,7 +138,7 @@ def _shape(place: np.ndarray, size: np.ndarray, ends: np.ndarray, two_touch: str
 
 
 def _decayed(table: Paths, ages: Iterable[Sequence[float]] | None, half_life_days: float) -> np.ndarray:
-    age = np.array([a for path in ages or [] for a in path], float)
+    age = np.array([a for path in ([] if ages is None else ages) for a in path], float)
     if age.shape != table.row.shape or not (age >= 0).all() or half_life_days <= 0:
         raise ValueError(f"time_decay: needs an age >= 0 for each of {table.row.size} touches, got {age.size}")
     youngest = np.full(table.length.size, np.inf)

@@ -23,9 +23,11 @@ class LogResponse:
     b: float
 
     def at(self, x: ArrayLike) -> Number:
+        """What spend x brings."""
         return plain(self.a * np.log1p(np.asarray(x, float) / self.b))
 
     def marginal(self, x: ArrayLike) -> Number:
+        """What the next unit brings at spend x."""
         return plain(self.a / (self.b + np.asarray(x, float)))
 
 
@@ -38,10 +40,12 @@ class HillResponse:
     slope: float = 1.0
 
     def at(self, x: ArrayLike) -> Number:
+        """What spend x brings."""
         z = (np.asarray(x, float) / self.half) ** self.slope
         return plain(self.top * z / (1 + z))
 
     def marginal(self, x: ArrayLike) -> Number:
+        """What the next unit brings at spend x."""
         spend = np.maximum(np.asarray(x, float), 1e-12 * self.half)
         z = (spend / self.half) ** self.slope
         return plain(self.top * self.slope * z / (spend * (1 + z) ** 2))

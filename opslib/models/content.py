@@ -17,7 +17,7 @@ KEEP = "keep testing"
 
 
 def _counts(hits: Any, of: Any) -> tuple[np.ndarray, np.ndarray]:
-    x, n = np.asarray(hits, dtype=float), np.asarray(of, dtype=float)
+    x, n = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (hits, of))
     if x.shape != n.shape or not ((x >= 0) & (x <= n)).all():
         raise ValueError("content: hits between 0 and exposures, one pair for each item, none missing")
     return x, n

@@ -142,10 +142,11 @@ def event_study(
 
 @dataclass(frozen=True)
 class Staggered:
-    """Effects by (group, period), by time since the start, and overall (each treated unit-period counts once)."""
+    """Effects by (group, period), by time since the start, by group, and overall (each treated unit-period counts once)."""
 
     cells: pd.DataFrame
     by_age: pd.DataFrame
+    by_group: pd.DataFrame
     value: float
     se: float
     low: float
@@ -166,7 +167,8 @@ def staggered_did(
 ) -> Staggered:
     """Difference-in-differences when units start at different times (Callaway–Sant'Anna, without covariates).
 
-    `first` is the period in which a unit is first treated; missing or 0 means never. The panel is balanced.
+    `first` is the period in which a unit is first treated; missing, 0, infinite or after the last period means never.
+    The panel is balanced.
 
     Definition: the effect on the group that starts at g, in period t, is its mean change since g − 1 against that of
     units never treated (or also of those not yet treated at t). Before g the change is since t − 1: it should be 0.
@@ -181,7 +183,8 @@ def staggered_did(
     wide = panel.pivot_table(index=unit, columns=time, values=y).dropna()
     start = panel.groupby(unit)[first].first().loc[wide.index].fillna(0).to_numpy(float)
     periods = wide.columns.to_numpy(float)
-    groups = [g for g in np.unique(start) if g > periods[0] and g <= periods[-1]]
+    start = np.where(start > periods[-1], 0, start)
+    groups = [g for g in np.unique(start) if g > periods[0]]
     if not groups or not ((start == 0).any() or not_yet):
         raise TooLittleError(
             say(
@@ -202,8 +205,11 @@ def staggered_did(
     )
     age = np.array([t - g for g, t in pairs])
     by_age = pd.DataFrame([_aggregate(table, size, age == a, z) | {"age": a} for a in np.unique(age)])
+    group = np.array([g for g, t in pairs])
+    by_group = pd.DataFrame([_aggregate(table, size, post & (group == g), z) | {"group": g} for g in groups])
     total = _aggregate(table, size, post, z)
-    return Staggered(cells, by_age[["age", "value", "se", "low", "high"]], **total)
+    columns = ["value", "se", "low", "high"]
+    return Staggered(cells, by_age[["age", *columns]], by_group[["group", *columns]], **total)
 
 
 def _cell(

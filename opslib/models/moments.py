@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import combinations_with_replacement
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -72,14 +73,7 @@ def arm(**columns: ArrayLike) -> Aggregates:
 
     names, values = list(columns), np.vstack([np.asarray(v, float) for v in columns.values()])
     n = values.shape[1]
-    if n < 2:
-        raise TooLittleError(
-            say(
-                zh="每组至少要 2 名用户才能计算波动，现有 {n} 名",
-                en="an arm needs 2 users for a variance, has {n}",
-                n=n,
-            )
-        )
+    _enough(n)
     covariance = np.cov(values, ddof=1).reshape(len(names), len(names))
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1)]
     return Aggregates(
@@ -88,6 +82,43 @@ def arm(**columns: ArrayLike) -> Aggregates:
         {name: float(covariance[i, i]) for i, name in enumerate(names)},
         {(names[i], names[j]): float(covariance[i, j]) for i, j in pairs},
     )
+
+
+def arm_of_sums(n: float, sums: Mapping[str, float], products: Mapping[tuple[str, str], float]) -> Aggregates:
+    """What `arm` makes, from published sums: of each column, and of the products of each pair (a column's own: squares).
+
+    It loses digits when means are large against the spread: prefer `arm`, or variances of the database.
+
+    Raises
+    ------
+    TooLittleError  if the arm has fewer than two users.
+    ValueError      if the products are not those of every pair of columns, in either order.
+    """
+    from tea_tasting.aggr import Aggregates
+
+    given = {frozenset(pair): p for pair, p in products.items()}
+    pairs = list(combinations_with_replacement(sums, 2))
+    if set(given) != set(map(frozenset, pairs)):
+        raise ValueError(f"arm_of_sums: needs the products of {pairs}, got {list(products)}")
+    _enough(n)
+    covariance = {(a, b): (given[frozenset((a, b))] - sums[a] * sums[b] / n) / (n - 1) for a, b in pairs}
+    return Aggregates(
+        int(n),
+        {name: total / n for name, total in sums.items()},
+        {a: v for (a, b), v in covariance.items() if a == b},
+        covariance,
+    )
+
+
+def _enough(n: float) -> None:
+    if n < 2:
+        raise TooLittleError(
+            say(
+                zh="每组至少要 2 名用户才能计算波动，现有 {n} 名",
+                en="an arm needs 2 users for a variance, has {n}",
+                n=n,
+            )
+        )
 
 
 def adjusted(

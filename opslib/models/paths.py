@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ class Paths:
 
 
 # Text, sequences of names, or encoded already (by whoever asks several models of the same paths).
-Table = Iterable[str | Sequence[str]] | Paths
+Table = Iterable[str | Sequence[str] | None] | Paths
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,25 @@ class Credit:
 def encoded(paths: Table, *, separator: str = SEPARATOR) -> Paths:
     """Paths given as text (`"seo > ads"`) or as sequences of channel names, oldest touch first.
 
-    An empty path has no touch. Channels are trimmed of blanks and keep the order in which they appear.
+    An empty or missing path has no touch. Channels are trimmed of blanks and keep the order in which they appear.
     """
     if isinstance(paths, Paths):
         return paths
     mark = separator.strip() or separator
-    split = [p.split(mark) if isinstance(p, str) and p.strip() else [] if isinstance(p, str) else p for p in paths]
+    split = [_touches(p, mark) for p in paths]
     length = np.fromiter(map(len, split), int, len(split))
     names = pd.Series([str(name).strip() for path in split for name in path], dtype="object")
     channel, channels = pd.factorize(names)
     row = np.repeat(np.arange(len(split)), length)
     place = np.arange(row.size) - (length.cumsum() - length)[row]
     return Paths(pd.Index(channels), channel, row, place, length)
+
+
+def _touches(path: Any, mark: str) -> Sequence[str]:
+    if isinstance(path, str):
+        return path.split(mark) if path.strip() else []
+    missing = path is None or path is pd.NA or (isinstance(path, float) and np.isnan(path))
+    return [] if missing else path
 
 
 def amounts(values: ArrayLike | None, paths: Paths, name: str) -> np.ndarray:

@@ -162,9 +162,29 @@ def list_quality(hits: Any, relevant: int | None = None, k: int | None = None) -
 
 
 def dcg(relevance: Any) -> float:
-    """Discounted cumulative gain with linear gains: Σ rel_i / log₂(i + 1)."""
+    """Discounted cumulative gain with linear gains: Σ rel_i / log₂(i + 1); give 2^rel − 1 for exponential ones."""
     gain = np.asarray(relevance, dtype=float)
     return float((gain / np.log2(np.arange(2, len(gain) + 2))).sum())
+
+
+def ndcg_of_scores(relevance: Any, scores: Any, k: int | None = None) -> float:
+    """NDCG of one user's items as their scores rank them, at most `k` of them; blank when nothing is relevant.
+
+    One element per item there was to show. Equal scores share their places: each item has the mean gain of its tie, as
+    the average over all orders of the tie would, so that the order of the rows cannot decide.
+    Source: McSherry & Najork 2008; as scikit-learn's ndcg_score.
+
+    Raises
+    ------
+    ValueError  if lengths differ.
+    """
+    gain, score = np.asarray(relevance, dtype=float), np.asarray(scores, dtype=float)
+    if gain.shape != score.shape or gain.ndim != 1:
+        raise ValueError(f"ndcg_of_scores: one relevance for each score, got {gain.shape} and {score.shape}")
+    tie = np.unique(-score, return_inverse=True)[1]
+    shared = (np.bincount(tie, gain) / np.maximum(np.bincount(tie), 1))[np.sort(tie)]
+    ideal = dcg(np.sort(gain)[::-1][:k])
+    return dcg(shared[:k]) / ideal if ideal else float("nan")
 
 
 def ndcg(relevance: Any, judged: Any) -> float:

@@ -50,6 +50,7 @@ class ResponseFit:
 
     @property
     def curves(self) -> list[HillResponse]:
+        """Each channel's outcome per period at constant spend; a guess beyond `channels.largest`."""
         return [HillResponse(*c) for c in zip(self.channels.top.tolist(), self.channels.half.tolist(), strict=True)]
 
     def features(self, spend: pd.DataFrame) -> np.ndarray:

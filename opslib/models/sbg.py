@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -42,21 +43,21 @@ class ShiftedBetaGeometric:
         """
         return self._payments(0, discount)
 
-    def residual_lifetime(self, period: int, discount: float) -> float:
+    def residual_lifetime(self, period: ArrayLike, discount: float) -> Number:
         """Discounted expected payments still to come at the end of paid period 1, 2, …, just before the renewal (DERL).
 
         The next payment is made with chance `retention(period)` and is not discounted.
         Source: Fader, Hardie (2010), Customer-base valuation in a contractual setting, Marketing Science 29(1).
         """
-        return float(self.retention(period)) * self._payments(period, discount)
+        return plain(np.asarray(self.retention(period)) * self._payments(period, discount))
 
-    def _payments(self, age: int, discount: float) -> float:
+    def _payments(self, age: ArrayLike, discount: float) -> Number:
         if discount < 0:
             raise ValueError(f"discount per period must be >= 0, got {discount}")
-        a, b = self.alpha, self.beta + age
+        a, b = self.alpha, self.beta + np.asarray(age, float)
         if discount == 0:
-            return (a + b - 1) / (a - 1) if a > 1 else np.inf
-        return float(special.hyp2f1(1, b, a + b, 1 / (1 + discount)))
+            return plain((a + b - 1) / (a - 1) if a > 1 else np.full(b.shape, np.inf))
+        return plain(special.hyp2f1(1, b, a + b, 1 / (1 + discount)))
 
 
 def fit_sbg(survivors: Sequence[float] | Sequence[Sequence[float]]) -> ShiftedBetaGeometric:
@@ -71,10 +72,11 @@ def fit_sbg(survivors: Sequence[float] | Sequence[Sequence[float]]) -> ShiftedBe
     ValueError      if survivors rise, or are negative.
     TooLittleError  if nobody left, or nobody stayed a renewal, or one renewal is all there is.
     """
-    cohorts = [np.asarray(c, float) for c in (survivors if np.ndim(survivors[0]) else [survivors])]
+    given: list[Any] = list(survivors)
+    cohorts = [np.asarray(c, float) for c in (given if given and np.ndim(given[0]) else [given]) if len(c)]
     if any((np.diff(c) > 0).any() or (c < 0).any() for c in cohorts):
         raise ValueError("sBG: survivors must not rise and not be negative; count each subscriber once")
-    longest = max(c.size for c in cohorts)
+    longest = max((c.size for c in cohorts), default=0)
     left, stayed = np.zeros(longest), np.zeros(longest)  # by number of renewals
     for c in cohorts:
         left[1 : c.size] += -np.diff(c)

@@ -156,6 +156,17 @@ def _predictor_weighted(
     slopes = np.linalg.lstsq(both, np.vstack([target, pool.T]), rcond=None)[0][1:]
     starts = [np.full(own.size, 1 / own.size), np.square(slopes).sum(axis=1)]
     options = {"maxiter": 10_000, "maxfev": 20_000}
-    tries = [optimize.minimize(loss, s / s.sum(), method="Nelder-Mead", options=options) for s in starts]
-    best = np.abs(min(tries, key=lambda t: t.fun).x)
+
+    def search(start: np.ndarray) -> Any:
+        """Nelder-Mead, begun anew where it ended until that finds no better: it stops early in so many dimensions."""
+        found = optimize.minimize(loss, start / start.sum(), method="Nelder-Mead", options=options)
+        for _ in range(5):
+            v = np.abs(found.x)
+            again = optimize.minimize(loss, v / v.sum(), method="Nelder-Mead", options=options)
+            better, found = again.fun < found.fun * (1 - 1e-6), min(found, again, key=lambda t: t.fun)
+            if not better:
+                break
+        return found
+
+    best = np.abs(min(map(search, starts), key=lambda t: t.fun).x)
     return pd.Series(best / best.sum(), predictors.index), mix(best)

@@ -66,7 +66,7 @@ def uplift_score(y: ArrayLike, treatment: ArrayLike, score: ArrayLike) -> Uplift
     y, t, s = _checked(y, treatment, score)
     curve = uplift_curve(y, t, s)
     best = uplift_curve(y, t, y * t - y * (1 - t))
-    crossing = (y * (1 - t)).sum() > ((1 - y) * t).sum()
+    crossing = ((y == 1) & (t == 0)).sum() > ((y == 0) & (t == 1)).sum()
     ideal = uplift_curve(y, t, 2 * (y == t) + (y if crossing else t))
     qini, top_qini = (_area(c.targeted, c.qini) for c in (curve, best))
     auuc, top_auuc = (_area(c.targeted, c.uplift) for c in (curve, ideal))
@@ -78,15 +78,33 @@ def uplift_score(y: ArrayLike, treatment: ArrayLike, score: ArrayLike) -> Uplift
     )
 
 
-def uplift_at(y: ArrayLike, treatment: ArrayLike, score: ArrayLike, *, share: float = 0.3) -> float:
+def uplift_at(
+    y: ArrayLike, treatment: ArrayLike, score: ArrayLike, *, share: float = 0.3, by_group: bool = False
+) -> float:
     """Difference of mean response between treated and control among the `share` of users with the highest scores.
 
-    NaN when one group has nobody there.
+    `by_group` takes the share of each group on its own instead of that of all users. Users tied at the edge share the
+    places that are left, each counted in part. NaN when one group has nobody there.
     """
     y, t, s = _checked(y, treatment, score)
-    top = np.argsort(-s, kind="stable")[: int(s.size * share)]
-    treated, control = y[top][t[top] == 1], y[top][t[top] == 0]
-    return float(treated.mean() - control.mean()) if treated.size and control.size else np.nan
+    if by_group:
+        weight = np.zeros(s.size)
+        for group in (0, 1):
+            weight[t == group] = _top(s[t == group], share)
+    else:
+        weight = _top(s, share)
+    (y_t, n_t), (y_c, n_c) = (((weight * y)[t == g].sum(), weight[t == g].sum()) for g in (1, 0))
+    return float(y_t / n_t - y_c / n_c) if n_t and n_c else np.nan
+
+
+def _top(score: np.ndarray, share: float) -> np.ndarray:
+    """How much each user counts among the `share` with the highest scores."""
+    places = int(score.size * share)
+    if not places:
+        return np.zeros(score.size)
+    edge = np.sort(score)[-places]
+    above, tied = score > edge, score == edge
+    return above + tied * (places - above.sum()) / tied.sum()
 
 
 def t_learner(

@@ -21,7 +21,24 @@ def arms(case, data, *columns):
 
 
 def sums(case):
-    return [Moments.of_sums(case[k]["n"], case[k]["sum"], case[k]["sum_squares"]) for k in "AB"]
+    """Both arms' moments: from sums, from counts, or from the values themselves."""
+    if "A" in case:
+        return [Moments.of_sums(case[k]["n"], case[k]["sum"], case[k]["sum_squares"]) for k in "AB"]
+    if "n" in case:
+        return [Moments.of_counts(x, n) for x, n in zip(case["x"], case["n"], strict=True)]
+    return [Moments.of(case[k]) for k in "xy"]
+
+
+def welch(case, data):
+    return interval(experiment.means(*sums(case), **sided(case)))
+
+
+def lift(case, data):
+    return interval(experiment.relative(*sums(case), **sided(case)))
+
+
+def sided(case):
+    return {"alternative": case["alternative"]} if "alternative" in case else {}
 
 
 def interval(effect):
@@ -53,6 +70,12 @@ def proportions(case, data):
     }
 
 
+def newcombe(case, data):
+    x1, n1, x0, n0 = np.array(case["cases"]).T
+    found = experiment.proportions((x0, x1), (n0, n1))
+    return {"ci": np.column_stack([found.low, found.high]), "diff": found.value}
+
+
 def fisher(case, data):
     odds_ratio, p = experiment.fisher(case["table"])
     return {"odds_ratio": odds_ratio, "p": p}
@@ -64,13 +87,15 @@ def beta_binomial(case, data):
 
 
 def gaussian(case, data):
-    a, b = (Moments.of_counts(x, n) for x, n in zip(case["x"], case["n"], strict=True))
-    effect = experiment.relative(a, b)
-    found = bayes.gaussian(effect.value, effect.se)
+    effect = experiment.relative(*sums(case))
+    prior = {f"prior_{k}": v for k, v in case.get("prior", {}).items() if k != "variance"}
+    if "variance" in case.get("prior", {}):
+        prior["prior_sd"] = case["prior"]["variance"] ** 0.5
+    found = bayes.gaussian(effect.value, effect.se, **prior)
     return {
         **interval(effect),
+        **asdict(found),
         "ci": [found.low, found.high],
-        "chance_to_win": found.chance_to_win,
         "risk": [found.loss_keep_control, found.loss_ship_treatment],
     }
 
@@ -121,9 +146,10 @@ def power_means(case, data):
 CALLS = {
     "ab_srm_*": lambda case, data: experiment.sample_ratio(case["counts"], case["weights"]),
     "ab_prop_*": proportions,
+    "ab_newcombe_*": newcombe,
     "ab_fisher_*": fisher,
-    "ab_welch_*": lambda case, data: interval(experiment.means(*sums(case))),
-    "ab_rel_lift_*": lambda case, data: interval(experiment.relative(*sums(case))),
+    "ab_welch_*": welch,
+    "ab_rel_lift_*": lift,
     "ab_mean_*": table_means,
     "ab_ratio_*": table_means,
     "ab_cuped_*": table_means,

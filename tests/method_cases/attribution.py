@@ -37,6 +37,12 @@ def sum_game(case, data):
     return shapley.shapley(paths, conversions).by_channel
 
 
+def by_place(case, data):
+    paths, conversions, *_ = table(case, data)
+    found = shapley.shapley_by_place(paths, conversions)
+    return {name: row.to_list() for name, row in found.iterrows()}
+
+
 def time_decay(case, data):
     got = {}
     for i, ages in enumerate(case["ages"], 1):
@@ -48,8 +54,11 @@ def time_decay(case, data):
 
 CALLS = {
     "attr_heuristics_*": rules,
+    "attr_position_*": rules,
+    "attr_last_*": rules,
     "attr_markov_*": removal_effects,
     "attr_shapley_*": sum_game,
+    "attr_shapley_ordered*": by_place,
     "attr_shapley_general_*": lambda case, data: shapley.shapley_values(
         {frozenset(k): v for k, v in case["v"].items()}
     ),

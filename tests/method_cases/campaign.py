@@ -67,11 +67,30 @@ def arms_against_the_unmailed(case, data):
 
 def curves(case, data):
     users = case["y"], case["treatment"], case["score"]
-    return {**asdict(uplift.uplift_curve(*users)), "uplift_at_30_overall": uplift.uplift_at(*users, share=0.3)}
+    at = {
+        f"uplift_at_{k}_{name}": uplift.uplift_at(*users, share=k / 100, by_group=by_group)
+        for k in (10, 20, 30, 50)
+        for name, by_group in (("overall", False), ("by_group", True))
+    }
+    return {**asdict(uplift.uplift_curve(*users)), **at}
+
+
+def areas(case, data):
+    found = [uplift.uplift_score(*users) for users in case["cases"]]
+    return {"auuc": [f.auuc_coefficient for f in found], "qini": [f.qini_coefficient for f in found]}
+
+
+def staggered(case, data):
+    found = did.staggered_did(pd.DataFrame(case), draws=20)
+    cells = {f"{c.group:.0f},{c.period:.0f}": c.value for c in found.cells.itertuples()}
+    ages = {f"{a.age:.0f}": a.value for a in found.by_age.itertuples()}
+    groups = {f"{g.group:.0f}": g.value for g in found.by_group.itertuples()}
+    return {"att": cells, "by_age": ages, "by_group": groups, "overall": found.value}
 
 
 def basque(case, data):
     panel = pd.read_csv(data(case["file"]))
+    panel = panel[~panel.regionname.isin(case.get("without", []))]
     outcomes = panel.pivot(index="year", columns="regionname", values="gdpcap")
     rows = {n: panel[panel.year.isin(years)].groupby("regionname")[n].mean() for n, years in BASQUE.items()}
     got = synthetic.synthetic_control(
@@ -85,7 +104,9 @@ CALLS = {
     "camp_causalimpact_*": pre_post,
     "camp_cost_per_incremental*": cost_per_incremental,
     "camp_did_*": two_by_two,
+    "camp_did_staggered*": staggered,
     "camp_hillstrom_*": arms_against_the_unmailed,
     "camp_qini_*": curves,
+    "camp_uplift_auc*": areas,
     "camp_synth_basque*": basque,
 }

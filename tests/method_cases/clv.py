@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import numpy as np
 import pandas as pd
 
 from opslib.models import clv, ltv
@@ -52,7 +51,8 @@ def history(case, data):
 def spend(case, data):
     table = pd.read_csv(data(case["file"]))
     got = fit_gamma_gamma(table.x, table.zbar)
-    return {**asdict(got), "n": got.customers, "corr_x_m": got.correlation, "LL": got.log_likelihood}
+    found = {**asdict(got), "n": got.customers, "corr_x_m": got.correlation, "LL": got.log_likelihood}
+    return found | ({"expected": got.expected(case["x"], case["m"])} if "m" in case else {})
 
 
 def subscription(case, data):
@@ -65,7 +65,7 @@ def lifetime(case, data):
     model = ShiftedBetaGeometric(case["alpha"], case["beta"])
     got = {"DEL": model.lifetime(case["d"])}
     if "n" in case:
-        got["DERL"] = [model.residual_lifetime(n, case["d"]) for n in np.atleast_1d(case["n"])]
+        got["DERL"] = model.residual_lifetime(case["n"], case["d"])
     return got
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from opslib.models.content import BetaPrior, beta_prior, cull_boost, shrink, wilson_rank
 from opslib.models.decay import half_life
 from opslib.models.exposure import stratified_odds
-from opslib.models.recommend import dcg, ease, evaluate, item_cosine, list_quality, ndcg, popularity
+from opslib.models.recommend import dcg, ease, evaluate, item_cosine, list_quality, ndcg, ndcg_of_scores, popularity
 
 
 def empirical_bayes(case, data):
@@ -46,6 +46,11 @@ def ranking(case, data):
     return result
 
 
+def ndcg_ties(case, data):
+    asked = zip(case["scores"], case["k"], strict=True)
+    return {"ndcg": [ndcg_of_scores(case["relevance"], scores, k) for scores, k in asked]}
+
+
 def recommenders(case, data):
     """The case names a generator without giving it: six tastes, 1,500 users, 200 items. Only the bound can be asked."""
     rng = np.random.default_rng(0)
@@ -63,6 +68,7 @@ CALLS = {
     "content_eb*": empirical_bayes,
     "content_cull_boost*": cull_and_boost,
     "content_half_life*": lambda case, data: half_life(case["day"], case["views"]),
+    "content_ndcg_ties*": ndcg_ties,
     "content_rank_metrics*": ranking,
     "content_recsys*": recommenders,
     "content_stratified*": lambda case, data: stratified_odds(case["strata"]),

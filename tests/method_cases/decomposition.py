@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from opslib.models.adtributor import adtributor
 from opslib.models.decompose import mix_rate, simpson
-from opslib.models.factors import factor_effects
+from opslib.models.factors import dimension_effects, factor_effects
 from opslib.models.oaxaca import oaxaca
 
 
@@ -20,6 +21,13 @@ def factors(case, data):
     formula = case.get("formula") or case.get("rate_function")
     more = {"formula": lambda **f: eval(formula, {"np": np, "sum": np.sum, "exp": np.exp, "log": np.log}, f)}
     found = factor_effects(case["before"], case["after"], **(more if formula else {}))
+    return found.effects | {"total": found.total}
+
+
+def cross_classified(case, data):
+    cells = pd.DataFrame({k: v for k, v in case.items() if k not in ("r0", "r1")})
+    cells = cells.assign(hits0=cells.n0 * case["r0"], hits1=cells.n1 * case["r1"])
+    found = dimension_effects(cells, [c for c in case if c not in ("n0", "r0", "n1", "r1")])
     return found.effects | {"total": found.total}
 
 
@@ -51,6 +59,7 @@ CALLS = {
     "dec_mix_rate*": mix_and_rate,
     "dec_kitagawa*": mix_and_rate,
     "dec_simpson*": mix_and_rate,
+    "dec_cross*": cross_classified,
     "dec_product*": factors,
     "dec_*product*": factors,
     "dec_shapley*": factors,

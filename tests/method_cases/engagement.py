@@ -38,7 +38,13 @@ def wilson(case, data):
 def differences(case, data):
     frame = pd.DataFrame(case["cases"], columns=["hits", "of", "hits0", "of0"])
     got = stats.difference(frame, hits="hits", of="of", base_hits="hits0", base_of="of0")
-    return {"ci": got[["low", "high"]].to_numpy(), "diff": got["diff"], "p": got.p}
+    return {"ci": got[["low", "high"]].to_numpy(), "diff": got["diff"].to_list(), "p": got.p.to_list()}
+
+
+def quick(case, data):
+    found = quick_ratio(case["new"], case["resurrected"], case["churned"])
+    ends = {"quick_ratio_first": found[0], "quick_ratio_last": found[-1]} if isinstance(case["new"], list) else {}
+    return {"quick_ratio": found} | ends
 
 
 def net_promoters(case, data):
@@ -55,5 +61,5 @@ CALLS = {
     "eng_viral*": lambda case, data: {"users": [viral_users(*row) for row in case["cases"]]},
     "eng_wilson*": wilson,
     "eng_newcombe*": differences,
-    "eng_quick*": lambda case, data: {"quick_ratio": quick_ratio(case["new"], case["resurrected"], case["churned"])},
+    "eng_quick*": quick,
 }

@@ -87,10 +87,15 @@ def survival(case, data):
 
 
 def hazards(case, data):
-    table = pd.read_csv(data(case["file"]))
-    found = cox(table[case["features"]], table[case["time"]], table[case["event"]])
+    if "file" in case:
+        table = pd.read_csv(data(case["file"]))
+        found = cox(table[case["features"]], table[case["time"]], table[case["event"]])
+    else:
+        found = cox(pd.DataFrame(case["features"]), case["time"], case["event"])
     named = dict(zip(found.table.feature, found.table.coefficient, strict=True))
-    return {"coef": list(named.values()), "c": found.concordance, "llf": found.log_likelihood} | named
+    p = found.table.p.to_list()
+    got = {"coef": list(named.values()), "c": found.concordance, "llf": found.log_likelihood}
+    return got | named | {"p": p[0] if len(p) == 1 else p}
 
 
 def chain(case, data):

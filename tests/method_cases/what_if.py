@@ -9,8 +9,10 @@ from opslib.models import bootstrap, budget, projection
 
 def split(curves):
     def call(case, data):
-        got = budget.allocate(curves(case), case["budget"])
-        return {"x": got.spend, "marginal": got.shadow, "total": got.total}
+        shapes = curves(case)
+        got = budget.allocate(shapes, case["budget"])
+        equal = budget.valued(shapes, np.full(len(shapes), case["budget"] / len(shapes)))
+        return {"x": got.spend, "marginal": got.shadow, "total": got.total, "equal_split": equal.total}
 
     return call
 
