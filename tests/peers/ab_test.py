@@ -4,6 +4,7 @@ import numpy as np
 
 from opslib.models import bayes, experiment, readout, sequential
 from opslib.models.moments import Moments
+from peers.common import decimals
 
 KINDS = (
     "ab_proportions",
@@ -92,7 +93,9 @@ def flat_prior(query):
 
 
 def multiple(query):
-    method = {"benjamini_hochberg": "bh", "fdr_bh": "bh"}.get(query["method"], query["method"])
+    method = {"benjamini_hochberg": "bh", "fdr_bh": "bh", "holm_bonferroni": "holm"}.get(
+        query["method"], query["method"]
+    )
     adjusted = readout.corrected(query["p_values"], method)
     return {"adjusted": adjusted.tolist(), "significant": (adjusted <= query["alpha"]).tolist()}
 
@@ -137,7 +140,7 @@ ANSWERS = {
 def printed(expected):
     """The decimals that the source names or prints, whichever are more; a trailing zero is not printed."""
     numbers = np.hstack([v for k, v in expected.items() if k != "decimals"]).astype(float)
-    return max(expected["decimals"], *(len(repr(float(x)).partition(".")[2]) for x in numbers))
+    return max(expected["decimals"], *map(decimals, numbers))
 
 
 def answer(case):

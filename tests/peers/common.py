@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import ibis
 from conftest import bound
 
-from opslib.metrics._filters import where_holds
+from opslib.metrics._filters import column, where_holds
 
 SEGMENT_KEYS = {"identity", "timezone", "where", "users", "exclude_users", "user_props"}
 PERIOD_KEYS = {"date_from", "date_to"}
+UNIT_KEYS = SEGMENT_KEYS | {"unit"}
 ALL_TIME = ("1900-01-01", "2199-12-31")
 
 
@@ -36,6 +38,15 @@ def events(case: dict) -> ibis.Table:
     ]
     table = bound("events", [row for row in rows if in_segment(case, row["user_id"])])
     return table.filter(where_holds(table, props(query["where"]))) if query.get("where") else table
+
+
+def by_unit(case: dict) -> ibis.Table:
+    """The case's events with its unit, where that is a property of the event, in the place of the user."""
+    table, unit = events(case), case["query"].get("unit")
+    if unit is None:
+        return table
+    table = table.mutate(user_id=column(table, unit).cast("string"))
+    return table.filter(table.user_id.notnull())
 
 
 def users(case: dict) -> ibis.Table:
@@ -92,3 +103,8 @@ def within(case: dict, table: ibis.Table) -> ibis.Table:
     """The events of the case's own days only, for peers that do not look beyond them."""
     days = period(case)
     return table.filter(table.day.between(*map(ibis.date, days))) if days else table
+
+
+def decimals(number: float) -> int:
+    """The decimals that a number is printed with, a whole one with none: 0.25 has two, 2e-05 has five."""
+    return 0 if float(number).is_integer() else -int(Decimal(repr(float(number))).as_tuple().exponent)

@@ -5,7 +5,7 @@ from peers import common, funnel
 
 NODE_KEYS = {"node", "session_gap_seconds", "collapse_repeats", "strip_trailing_slash", "step_limit", "groups"}
 CUT_KEYS = {"start", "end", "exclude_events", "funnel", "relation", "step"}
-RULE_KEYS = common.SEGMENT_KEYS | common.PERIOD_KEYS | NODE_KEYS | CUT_KEYS
+RULE_KEYS = common.UNIT_KEYS | common.PERIOD_KEYS | NODE_KEYS | CUT_KEYS
 KEYS = RULE_KEYS | {"min_edge", "max_edge", "edge_limit"}
 
 
@@ -41,7 +41,7 @@ def answer(case):
     ends_given = query.get("start") and query.get("end")
     limits = {name: query.get(name) for name in ("min_edge", "max_edge")}
     edges = path_edges(
-        common.events(case), **rules(case), **limits, limit=query.get("edge_limit", None if ends_given else 50)
+        common.by_unit(case), **rules(case), **limits, limit=query.get("edge_limit", None if ends_given else 50)
     ).to_pandas()
     return {
         "edges": [
