@@ -26,7 +26,8 @@ def rules(case: dict) -> dict:
         "period": common.period(case),
     }
     if query.get("funnel"):
-        steps = funnel.rules({"window_seconds": 1_209_600} | query["funnel"], case)
+        given = query["funnel"] if isinstance(query["funnel"], dict) else {"steps": query["funnel"]}
+        steps = funnel.rules({"window_seconds": 1_209_600} | given, case)
         asked |= {"funnel": steps, "relation": relation(query["relation"]), "funnel_step": query["step"]}
     return asked
 
