@@ -65,24 +65,34 @@ def relative(query):
     return {"relative": got.value, "se": got.se, "ci": [got.low, got.high], "p_value": got.p}
 
 
+def scaled(query):
+    """The reading of an effect on the query's scale; relative unless it says otherwise."""
+    return experiment.means if query.get("scale") == "absolute" else experiment.relative
+
+
 def one_sided(query):
-    read = experiment.means if query.get("scale") == "absolute" else experiment.relative
-    got = read(*arms(query), alternative=query.get("alternative", "greater"), **level(query))
+    got = scaled(query)(*arms(query), alternative=query.get("alternative", "greater"), **level(query))
     return {"effect": got.value, "lower": got.low, "upper": got.high, "p_value": got.p}
 
 
 def in_sequence(query):
     control, treatment = arms(query)
-    fixed = experiment.relative(control, treatment)
-    n = control.n + treatment.n
-    got = sequential.confidence_sequence(fixed.value, fixed.se, n, tuning=query["tuning"], **level(query))
-    return {"relative": got.value, "ci": [got.low, got.high], "p_value": got.p}
+    fixed = scaled(query)(control, treatment)
+    n, tuning = control.n + treatment.n, query.get("tuning", 5_000)
+    got = sequential.confidence_sequence(fixed.value, fixed.se, n, tuning=tuning, **level(query))
+    return {"relative": got.value, "effect": got.value, "ci": [got.low, got.high], "p_value": got.p}
 
 
-def flat_prior(query):
-    effect = experiment.relative(*arms(query))
-    got = bayes.gaussian(effect.value, effect.se)
+def posterior(query):
+    """Under a flat prior, or a normal one {"mean", "variance" or "sd"} of the effect."""
+    effect, prior = scaled(query)(*arms(query)), query.get("prior")
+    known = {}
+    if prior:
+        sd = prior["sd"] if "sd" in prior else prior["variance"] ** 0.5
+        known = {"prior_mean": prior.get("mean", 0.0), "prior_sd": sd}
+    got = bayes.gaussian(effect.value, effect.se, **known, **level(query))
     return {
+        "effect": got.mean,
         "relative": got.mean,
         "sd": got.sd,
         "ci": [got.low, got.high],
@@ -122,7 +132,7 @@ ANSWERS = {
     "ab_relative": relative,
     "ab_one_sided": one_sided,
     "ab_sequential": in_sequence,
-    "ab_bayes": flat_prior,
+    "ab_bayes": posterior,
     "relative_change": lambda q: {"relative": experiment.relative_change(q["a"], q["b"])},
     "multiple_tests": multiple,
     "multiple_tests_level": lambda q: {
