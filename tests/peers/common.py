@@ -20,11 +20,12 @@ ALL_TIME = ("1900-01-01", "2199-12-31")
 
 
 def events(case: dict) -> ibis.Table:
-    """The case's events: aliases resolved, local days cut in its zone, its segment only.
+    """The case's events: aliases resolved, local days cut in its zone, its segment only; they know their user's properties.
 
     `event_id` sorts in listing order, which decides between events of one instant.
     """
     query, zone = case["query"], ZoneInfo(case["query"].get("timezone") or "UTC")
+    known = {person(case, user): named for user, named in (query.get("user_props") or {}).items()}
     rows = [
         {
             "event_id": f"{i:06d}",
@@ -32,7 +33,10 @@ def events(case: dict) -> ibis.Table:
             "event": event["event"],
             "ts": utc(event["time"]),
             "day": utc(event["time"]).replace(tzinfo=dt.UTC).astimezone(zone).date(),
-            "props": json.dumps(event.get("props") or {}),
+            "props": json.dumps(
+                (event.get("props") or {})
+                | {f"user.{name}": value for name, value in known.get(person(case, event["user"]), {}).items()}
+            ),
         }
         for i, event in enumerate(case["events"])
     ]
@@ -96,7 +100,7 @@ def step(spec: dict | str | None) -> dict | str | None:
 
 
 def props(where: dict | None) -> dict:
-    return {f"props.{name}": value for name, value in (where or {}).items()}
+    return {f"props.{name.removeprefix('event.')}": value for name, value in (where or {}).items()}
 
 
 def within(case: dict, table: ibis.Table) -> ibis.Table:
