@@ -60,6 +60,13 @@ def stickiness(visits: Visits, grain: str, week_start: str = "monday") -> dict[i
     return {n: (counts[n], sum(users for m, users in counts.items() if m >= n)) for n in counts}
 
 
+def stickiness_by_hour(moments: Iterable[tuple[str, dt.datetime]]) -> dict[int, tuple[int, int]]:
+    """The same by UTC hours; a visit is (user, moment)."""
+    hours = {(user, moment.replace(minute=0, second=0, microsecond=0)) for user, moment in moments}
+    counts = Counter(Counter(user for user, _ in hours).values())
+    return {n: (counts[n], sum(users for m, users in counts.items() if m >= n)) for n in counts}
+
+
 def lifecycle(visits: Visits, first: dt.date, last: dt.date, grain: str, week_start: str = "monday") -> dict:
     """Period's first day → users by what they did before."""
     active = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pandas as pd
 import pytest
 from conftest import at, bound
 
@@ -123,6 +124,33 @@ def test_without_a_known_day_there_is_nothing_to_compare():
     table = retention_definitions(events([("ann", "open", 0, 1)]), days=7).to_pandas()
     with pytest.raises(TooLittleError, match="day N"), speaking("en"):
         sides.needs_cohorts(sides.returning(table, 7))
+
+
+def test_as_many_converted_of_other_entries_are_not_called_the_same():
+    rows = [("ann", "open", 0, 1), ("ann", "open", 9, 1), ("ann", "pay", 9, 2), ("bob", "open", 0, 1)]
+    tools = ["ours", "amplitude", "mixpanel_totals"]
+    table = funnel_definitions(events(rows), steps=["open", "pay"], window_days=1, tools=tools).to_pandas()
+    with speaking("en"):
+        said = [finding.text for finding in sentences.funnels(sides.conversions(table), sides.choices(table, "users"))]
+    assert said == [
+        "Mixpanel (totals) shows as many converted as ours (1), but of 3 tries that entered instead of 2: "
+        "tries are counted, not users (0).",
+        "The same as ours on this data (1 converted): Amplitude.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [
+        (0, "4 converted by every definition; day-7 retention is 50.0% by ours, 70"),
+        (-3, "4 converted by our definition, 1 by Mixpanel; day-7"),
+    ],
+)
+def test_the_headline_tells_each_question_s_own_two_numbers(lost, told):
+    converted = pd.DataFrame({"tool": ["ours", "mixpanel"], "converted": [4, 4 + lost], "lost": [0, lost]})
+    back = pd.DataFrame({"tool": ["ours", "mixpanel"], "rate": [0.5, 0.7], "lost": [0.0, 0.2]})
+    with speaking("en"):
+        assert told in sentences.headline(converted, back, 7)
 
 
 def test_compare_prints_every_tool_s_number_and_a_sentence_for_each_difference(warehouse, capsys):

@@ -231,6 +231,20 @@ def test_stickiness_is_its_definition(visits, grain, week_start):
     assert found == oracle.stickiness(dated(visits), grain, week_start)
 
 
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 300)), max_size=40))
+def test_stickiness_by_hour_is_its_definition(visits):
+    """Minutes from 23:00 on, so that the hours run over a midnight."""
+    minutes = [(user, at(0) + dt.timedelta(hours=11, minutes=m)) for user, m in visits]
+    rows = [{"event_id": f"e{i}", "user_id": u, "event": "open", "ts": ts} for i, (u, ts) in enumerate(minutes)]
+    found = histogram(stickiness(bound("events", rows), grain="hour"))
+    assert found == oracle.stickiness_by_hour(minutes)
+
+
+def test_hours_cannot_be_told_from_whole_days():
+    with pytest.raises(ValueError, match="stickiness: hours need the table `events`; `daily` has no times of events"):
+        stickiness(daily([("ann", 0)]), grain="hour")
+
+
 @given(some_visits, GRAINS, WEEKS, st.integers(0, 30))
 def test_lifecycle_is_its_definition(visits, grain, week_start, longer):
     first, last = min(n for _, n in visits), max(n for _, n in visits) + longer
@@ -381,7 +395,7 @@ def test_integer_keys_give_the_same_numbers_and_lists_still_show_the_text(visits
         (active_users, {"until": "yesterday"}, "until must be local days like"),
         (active_users, {"week_start": "tuesday"}, "week_start must be one of monday, sunday"),
         (dau_mau, {"window_days": 0}, "window_days must be a whole number from 1 to 366, got 0"),
-        (stickiness, {"grain": "quarter"}, "grain must be one of day, week, month, got 'quarter'"),
+        (stickiness, {"grain": "quarter"}, "grain must be one of day, week, month, hour, got 'quarter'"),
         (lifecycle, {"grain": "hour"}, "grain must be one of day, week, month"),
         (daily_states, {"week_days": 30, "month_days": 30}, "week_days must be a whole number from 1 to 29"),
         (states, {"silent_days": 30}, "silent_days (below churn_days) must be a whole number from 1 to 29, got 30"),

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from peers.common import decimals
 
 HERE = Path(__file__).parent
 FOLDERS = [HERE / "peer_cases", *([Path(extra)] if (extra := os.environ.get("OPSLIB_PEER_CASES")) else [])]
@@ -96,6 +97,5 @@ def same(expected, got) -> bool:
     """A published number is as exact as it is printed; everything else is equal or not."""
     if isinstance(expected, bool | str | None) or isinstance(got, bool | str | None):
         return expected == got and isinstance(expected, bool) == isinstance(got, bool)
-    printed = 0 if float(expected).is_integer() else len(repr(float(expected)).partition(".")[2])
-    half_unit = 0.5 * 10.0**-printed if printed else 0.0
+    half_unit = 0.5 * 10.0**-printed if (printed := decimals(expected)) else 0.0
     return abs(expected - got) <= half_unit + 1e-9 * max(1.0, abs(expected))

@@ -47,6 +47,7 @@ FURTHER = [
     (funnel_time.time_to_convert, STEPS | {"count": "attempts", "breakdown": "channel", "attribution": "entry"}),
     (funnel_time.time_histogram, STEPS | {"edges": [0, 3600, 86400]}),
     (activity.stickiness, {"grain": "week", "week_start": "sunday", "event": {"event": "pay", "where": {"props.n": 3}}}),
+    (activity.stickiness, {"grain": "hour", "event": "app_open"}),
     (activity.active_users, {"event": {"where": {"props.plan": ["pro", None], "amount": {"min": 10}}}}),
     (sessions.session_list, {"rule": "bounds", "start_event": "app_open", "end_event": "pay", "period": DAYS}),
     (sessions.sessions, {"rule": "property", "property": "platform", "cut_at_midnight": True, "exclude": ["read"]}),

@@ -9,15 +9,17 @@ from ibis import _
 from opslib import contract
 from opslib.metrics._acquired import identified
 from opslib.metrics._filters import Step, step_holds
-from opslib.metrics._periods import Day, as_day, index
+from opslib.metrics._periods import Day, as_day, hour_index, index
 
 FAR = 1_000_000  # periods; later than any next visit
 
 
-def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, shown: bool = False) -> ir.Table:
+def visits(
+    events: ir.Table, event: Step, *, until: Day | None, metric: str, shown: bool = False, timed: bool = False
+) -> ir.Table:
     """Who came when: user_id, the warehouse's integer where it has one, and day, for the rows that count up to `until`.
 
-    With `shown` the id itself, as people know it, is there as `shown_id`.
+    With `shown` the id itself, as people know it, is there as `shown_id`; with `timed` the moment, which `daily` lacks.
     Any event of `daily` is told by its marked rows alone: these have `contract.MARKS` too and are one per user and day.
     """
     check_step(event, "event", metric)
@@ -28,7 +30,9 @@ def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, sho
     if until is not None:
         rows = rows.filter(rows.day <= ibis.date(as_day(until, "until", metric)))
     marks = () if once is None else contract.MARKS
-    return identified(rows).select("user_id", "day", *marks, *["shown_id"] * shown)
+    if timed and "ts" not in rows.columns:
+        raise ValueError(f"{metric}: hours need the table `events`; `daily` has no times of events")
+    return identified(rows).select("user_id", "day", *marks, *["shown_id"] * shown, *["ts"] * timed)
 
 
 def marked(rows: ir.Table) -> bool:
@@ -42,9 +46,10 @@ def check_step(step: Step, name: str, metric: str) -> None:
 
 
 def user_periods(rows: ir.Table, grain: str = "day", week_start: str = "monday") -> ir.Table:
-    """One row per (user_id, p): the user was active in period number p."""
+    """One row per (user_id, p): the user was active in period number p; for UTC hours the rows must be `timed`."""
     # Distinct over dates first would be a second pass; over numbers it is one.
-    pairs = rows.select("user_id", p=index(rows.day, grain, week_start))
+    number = hour_index(rows.ts) if grain == "hour" else index(rows.day, grain, week_start)
+    pairs = rows.select("user_id", p=number)
     return pairs if grain == "day" and marked(rows) else pairs.distinct()
 
 

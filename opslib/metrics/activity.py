@@ -122,13 +122,13 @@ def stickiness(
     period: Period | None = None,
     week_start: str = "monday",
 ) -> ir.Table:
-    """Users by the number of days (weeks, months) on which they were active in the reporting period.
+    """Users by the number of days (weeks, months, hours) in which they were active in the reporting period.
 
     One row per number of active periods that some user has.
 
     Columns
     -------
-    periods  : int  active days, weeks or months, at least 1
+    periods  : int  active days, weeks, months or UTC hours, at least 1
     users    : int  distinct users active in exactly that many
     at_least : int  distinct users active in that many or more
 
@@ -139,11 +139,11 @@ def stickiness(
 
     Raises
     ------
-    ValueError  if `grain` is not "day", "week" or "month".
+    ValueError  if `grain` is not "day", "week", "month" or "hour", or hours are asked of `daily`.
     """
-    one_of(grain, GRAINS, "grain", "stickiness")
+    one_of(grain, (*GRAINS, "hour"), "grain", "stickiness")
     one_of(week_start, WEEK_SHIFT, "week_start", "stickiness")
-    rows = visits(events, event, until=None, metric="stickiness")
+    rows = visits(events, event, until=None, metric="stickiness", timed=grain == "hour")
     if asked := bounds(period, "stickiness"):
         rows = rows.filter(rows.day.between(*map(ibis.date, asked)))
     each = user_periods(rows, grain, week_start).group_by("user_id").agg(periods=_.count())

@@ -70,14 +70,41 @@ def headline(converted: pd.DataFrame, back: pd.DataFrame, n: int) -> str:
             rate=text.percent(kept["rate"]),
         )
     return say(
-        zh="同一份数据，两个数：我方 {users} 人转化，「{tool}」是 {other}；第 {n} 日留存我方 {rate}，「{second}」是 {shown}。差别来自定义。",
-        en="One data set, two numbers: {users} converted by our definition, {other} by {tool}; day-{n} retention is {rate} by ours, {shown} by {second}. The definitions make the difference.",
+        zh="同一份数据，两个数：{converted}；{kept}。差别来自定义。",
+        en="One data set, two numbers: {converted}; {kept}. The definitions make the difference.",
+        converted=Clean(_sides_of_funnel(mine, other)),
+        kept=Clean(_sides_of_retention(kept, shown, n)),
+    )
+
+
+def _sides_of_funnel(mine: pd.Series, other: pd.Series) -> str:
+    """Our number of converted users and the furthest, or that there is but one."""
+    if other["lost"] == 0:
+        return say(zh="各家都是 {n} 人转化", en="{n} converted by every definition", n=text.number(mine["converted"]))
+    return say(
+        zh="我方 {users} 人转化，「{tool}」是 {other}",
+        en="{users} converted by our definition, {other} by {tool}",
         users=text.number(mine["converted"]),
         tool=_tool(other),
         other=text.number(other["converted"]),
+    )
+
+
+def _sides_of_retention(kept: pd.Series, shown: pd.Series, n: int) -> str:
+    """Our retention and the furthest, or that there is but one."""
+    if shown["lost"] == 0:
+        return say(
+            zh="第 {n} 日留存各家都是 {rate}",
+            en="day-{n} retention is {rate} by every definition",
+            n=n,
+            rate=text.percent(kept["rate"]),
+        )
+    return say(
+        zh="第 {n} 日留存我方 {rate}，「{tool}」是 {shown}",
+        en="day-{n} retention is {rate} by ours, {shown} by {tool}",
         n=n,
         rate=text.percent(kept["rate"]),
-        second=_tool(shown),
+        tool=_tool(shown),
         shown=text.percent(shown["rate"]),
     )
 
@@ -85,26 +112,37 @@ def headline(converted: pd.DataFrame, back: pd.DataFrame, n: int) -> str:
 def funnels(converted: pd.DataFrame, choices: pd.DataFrame) -> list[Finding]:
     """One finding for each tool that shows another number, the furthest first, and one for those that show ours."""
     mine = _ours(converted)
-    apart, same = _split(converted)
+    apart, same = _split(converted, converted["entered"] != mine["entered"])
     found = [_funnel(row, mine, _effects(choices, row["tool"], text.number)) for row in apart]
     return found + _same("funnel", same, say(zh="{n} 人转化", en="{n} converted", n=text.number(mine["converted"])))
 
 
 def _funnel(row: dict[str, Any], mine: pd.Series, why: str) -> Finding:
     unit = say(zh="次", en="tries") if row["tool"] in TRIES else say(zh="人", en="users")
+    sides = {
+        "tool": _tool(row),
+        "n": text.number(row["converted"]),
+        "entered": text.number(row["entered"]),
+        "unit": Clean(unit),
+        "ours": text.number(mine["converted"]),
+        "all": text.number(mine["entered"]),
+        "way": Clean(_way(row["lost"])),
+        "gap": text.number(abs(row["lost"])),
+        "why": Clean(why),
+    }
     return Finding(
         f"definition.funnel.{row['tool']}",
         "watch" if abs(row["lost"]) >= NOTABLE * mine["converted"] else "info",
         say(
-            zh="「{tool}」会显示 {n} {unit}转化，比我方的 {ours} 人{way} {gap}：{why}。",
-            en="{tool} shows {n} converted {unit}, {gap} {way} than our {ours}: {why}.",
-            tool=_tool(row),
-            n=text.number(row["converted"]),
-            unit=unit,
-            ours=text.number(mine["converted"]),
-            way=_way(row["lost"]),
-            gap=text.number(abs(row["lost"])),
-            why=Clean(why),
+            zh="「{tool}」会显示 {entered} {unit}进入、{n} {unit}转化，转化比我方的 {ours}（{all} 人进入）{way} {gap}：{why}。",
+            en="{tool} shows {n} converted of {entered} {unit}, {gap} {way} than our {ours} of {all}: {why}.",
+            **sides,
+        )
+        if row["lost"]
+        else say(
+            zh="「{tool}」的转化数与我方相同（{n}），但进入的是 {entered} {unit}，我方 {all} 人：{why}。",
+            en="{tool} shows as many converted as ours ({n}), but of {entered} {unit} that entered instead of {all}: {why}.",
+            **sides,
         ),
         metric="funnel.conversion",
         value=row["rate"],
@@ -199,11 +237,12 @@ def _furthest(rows: pd.DataFrame) -> pd.Series:
     return rows.loc[rows["lost"].abs().idxmax()]
 
 
-def _split(rows: pd.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The tools that show another number, the furthest first; and those that show ours."""
-    others = rows[rows["tool"] != OURS]
-    apart = others[others["lost"] != 0].sort_values("lost", key=lambda gap: -gap.abs())
-    return apart.to_dict("records"), others[others["lost"] == 0].to_dict("records")
+def _split(rows: pd.DataFrame, also: pd.Series | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The tools that show another number, or of which `also` says so, the furthest first; and those that show ours."""
+    differs = (rows["lost"] != 0) | (False if also is None else also)
+    others = rows["tool"] != OURS
+    apart = rows[others & differs].sort_values("lost", key=lambda gap: -gap.abs(), kind="stable")
+    return apart.to_dict("records"), rows[others & ~differs].to_dict("records")
 
 
 def _effects(choices: pd.DataFrame, tool: str, write: Any) -> str:

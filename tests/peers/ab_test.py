@@ -4,6 +4,7 @@ import numpy as np
 
 from opslib.models import bayes, experiment, readout, sequential
 from opslib.models.moments import Moments
+from peers.common import decimals
 
 KINDS = (
     "ab_proportions",
@@ -64,24 +65,34 @@ def relative(query):
     return {"relative": got.value, "se": got.se, "ci": [got.low, got.high], "p_value": got.p}
 
 
+def scaled(query):
+    """The reading of an effect on the query's scale; relative unless it says otherwise."""
+    return experiment.means if query.get("scale") == "absolute" else experiment.relative
+
+
 def one_sided(query):
-    read = experiment.means if query.get("scale") == "absolute" else experiment.relative
-    got = read(*arms(query), alternative=query.get("alternative", "greater"), **level(query))
+    got = scaled(query)(*arms(query), alternative=query.get("alternative", "greater"), **level(query))
     return {"effect": got.value, "lower": got.low, "upper": got.high, "p_value": got.p}
 
 
 def in_sequence(query):
     control, treatment = arms(query)
-    fixed = experiment.relative(control, treatment)
-    n = control.n + treatment.n
-    got = sequential.confidence_sequence(fixed.value, fixed.se, n, tuning=query["tuning"], **level(query))
-    return {"relative": got.value, "ci": [got.low, got.high], "p_value": got.p}
+    fixed = scaled(query)(control, treatment)
+    n, tuning = control.n + treatment.n, query.get("tuning", 5_000)
+    got = sequential.confidence_sequence(fixed.value, fixed.se, n, tuning=tuning, **level(query))
+    return {"relative": got.value, "effect": got.value, "ci": [got.low, got.high], "p_value": got.p}
 
 
-def flat_prior(query):
-    effect = experiment.relative(*arms(query))
-    got = bayes.gaussian(effect.value, effect.se)
+def posterior(query):
+    """Under a flat prior, or a normal one {"mean", "variance" or "sd"} of the effect."""
+    effect, prior = scaled(query)(*arms(query)), query.get("prior")
+    known = {}
+    if prior:
+        sd = prior["sd"] if "sd" in prior else prior["variance"] ** 0.5
+        known = {"prior_mean": prior.get("mean", 0.0), "prior_sd": sd}
+    got = bayes.gaussian(effect.value, effect.se, **known, **level(query))
     return {
+        "effect": got.mean,
         "relative": got.mean,
         "sd": got.sd,
         "ci": [got.low, got.high],
@@ -92,7 +103,9 @@ def flat_prior(query):
 
 
 def multiple(query):
-    method = {"benjamini_hochberg": "bh", "fdr_bh": "bh"}.get(query["method"], query["method"])
+    method = {"benjamini_hochberg": "bh", "fdr_bh": "bh", "holm_bonferroni": "holm"}.get(
+        query["method"], query["method"]
+    )
     adjusted = readout.corrected(query["p_values"], method)
     return {"adjusted": adjusted.tolist(), "significant": (adjusted <= query["alpha"]).tolist()}
 
@@ -119,7 +132,7 @@ ANSWERS = {
     "ab_relative": relative,
     "ab_one_sided": one_sided,
     "ab_sequential": in_sequence,
-    "ab_bayes": flat_prior,
+    "ab_bayes": posterior,
     "relative_change": lambda q: {"relative": experiment.relative_change(q["a"], q["b"])},
     "multiple_tests": multiple,
     "multiple_tests_level": lambda q: {
@@ -137,7 +150,7 @@ ANSWERS = {
 def printed(expected):
     """The decimals that the source names or prints, whichever are more; a trailing zero is not printed."""
     numbers = np.hstack([v for k, v in expected.items() if k != "decimals"]).astype(float)
-    return max(expected["decimals"], *(len(repr(float(x)).partition(".")[2]) for x in numbers))
+    return max(expected["decimals"], *map(decimals, numbers))
 
 
 def answer(case):

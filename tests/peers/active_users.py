@@ -3,11 +3,11 @@
 from opslib.metrics.activity import active_users
 from peers import common
 
-KEYS = common.SEGMENT_KEYS | common.PERIOD_KEYS | {"event", "window_days", "interval", "week_start"}
+KEYS = common.UNIT_KEYS | common.PERIOD_KEYS | {"event", "window_days", "interval", "week_start"}
 
 
 def answer(case):
-    query, events = case["query"], common.events(case)
+    query, events = case["query"], common.by_unit(case)
     window, interval = query.get("window_days"), query.get("interval") or "total"
     if window is None and interval != "total":
         events, window = common.within(case, events), interval

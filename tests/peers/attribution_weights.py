@@ -13,4 +13,6 @@ def answer(case):
         return {"weights": (100 * decay_weights(query["days_before"], **named)).tolist()}
     named = {k: query[k] for k in ("two_touch", "weights") if k in query}
     n = query["n"] if "n" in query else len(query["days_before"])
+    if query["model"] == "participation":
+        return {"weights": [100.0] * n}
     return {"weights": (100 * position_weights(n, query["model"], **named)).tolist()}

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import ibis
 from conftest import bound
 
-from opslib.metrics._filters import where_holds
+from opslib.metrics._filters import column, where_holds
 
 SEGMENT_KEYS = {"identity", "timezone", "where", "users", "exclude_users", "user_props"}
 PERIOD_KEYS = {"date_from", "date_to"}
+UNIT_KEYS = SEGMENT_KEYS | {"unit"}
 ALL_TIME = ("1900-01-01", "2199-12-31")
 
 
 def events(case: dict) -> ibis.Table:
-    """The case's events: aliases resolved, local days cut in its zone, its segment only.
+    """The case's events: aliases resolved, local days cut in its zone, its segment only; they know their user's properties.
 
     `event_id` sorts in listing order, which decides between events of one instant.
     """
     query, zone = case["query"], ZoneInfo(case["query"].get("timezone") or "UTC")
+    known = {person(case, user): named for user, named in (query.get("user_props") or {}).items()}
     rows = [
         {
             "event_id": f"{i:06d}",
@@ -30,12 +33,24 @@ def events(case: dict) -> ibis.Table:
             "event": event["event"],
             "ts": utc(event["time"]),
             "day": utc(event["time"]).replace(tzinfo=dt.UTC).astimezone(zone).date(),
-            "props": json.dumps(event.get("props") or {}),
+            "props": json.dumps(
+                (event.get("props") or {})
+                | {f"user.{name}": value for name, value in known.get(person(case, event["user"]), {}).items()}
+            ),
         }
         for i, event in enumerate(case["events"])
     ]
     table = bound("events", [row for row in rows if in_segment(case, row["user_id"])])
     return table.filter(where_holds(table, props(query["where"]))) if query.get("where") else table
+
+
+def by_unit(case: dict) -> ibis.Table:
+    """The case's events with its unit, where that is a property of the event, in the place of the user."""
+    table, unit = events(case), case["query"].get("unit")
+    if unit is None:
+        return table
+    table = table.mutate(user_id=column(table, unit).cast("string"))
+    return table.filter(table.user_id.notnull())
 
 
 def users(case: dict) -> ibis.Table:
@@ -85,10 +100,15 @@ def step(spec: dict | str | None) -> dict | str | None:
 
 
 def props(where: dict | None) -> dict:
-    return {f"props.{name}": value for name, value in (where or {}).items()}
+    return {f"props.{name.removeprefix('event.')}": value for name, value in (where or {}).items()}
 
 
 def within(case: dict, table: ibis.Table) -> ibis.Table:
     """The events of the case's own days only, for peers that do not look beyond them."""
     days = period(case)
     return table.filter(table.day.between(*map(ibis.date, days))) if days else table
+
+
+def decimals(number: float) -> int:
+    """The decimals that a number is printed with, a whole one with none: 0.25 has two, 2e-05 has five."""
+    return 0 if float(number).is_integer() else -int(Decimal(repr(float(number))).as_tuple().exponent)

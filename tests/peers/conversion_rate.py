@@ -11,10 +11,23 @@ KEYS = (
 )
 
 
+def with_ends(case: dict) -> dict:
+    """The case with a peer's synthetic last event of every unit, where its query names that event."""
+    query = case["query"]
+    if "path_end" not in (query["start"], query["end"]):
+        return case
+    unit = (query.get("unit") or "user_id").removeprefix("props.")
+    last = {
+        common.person(case, event["user"]) if unit == "user_id" else (event.get("props") or {}).get(unit): event
+        for event in sorted(case["events"], key=lambda event: common.utc(event["time"]))
+    }
+    return case | {"events": case["events"] + [event | {"event": "path_end"} for event in last.values()]}
+
+
 def answer(case):
     query = case["query"]
     row = path_conversion(
-        common.events(case),
+        common.events(with_ends(case)),
         start=common.step(query["start"]),
         end=common.step(query["end"]),
         start_occurrence=query.get("start_occurrence", "first"),

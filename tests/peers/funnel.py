@@ -34,7 +34,8 @@ def rules(query: dict, case: dict) -> dict:
     }
 
 
-def step(spec: dict) -> dict:
+def step(spec: dict | str) -> dict:
+    spec = {"event": spec} if isinstance(spec, str) else spec
     own = {"optional": spec.get("optional", False), "window_days": window(spec.get("window_seconds"))}
     return common.step(spec) | own
 

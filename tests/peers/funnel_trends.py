@@ -41,9 +41,10 @@ def answer(case):
 
 
 def every_hour(table: pd.DataFrame, query: dict) -> pd.DataFrame:
-    """The peer's hours run over its whole date range."""
-    last = dt.date.fromisoformat(query["date_to"]) + dt.timedelta(days=1)
-    hours = pd.date_range(query["date_from"], last, freq="h", inclusive="left", unit="us", name="start")
+    """The peer's hours run over its whole date range, from midnight to midnight in its zone."""
+    days = [dt.date.fromisoformat(query["date_from"]), dt.date.fromisoformat(query["date_to"]) + dt.timedelta(days=1)]
+    low, high = pd.DatetimeIndex(days).tz_localize(query.get("timezone") or "UTC").tz_convert("UTC").tz_localize(None)
+    hours = pd.date_range(low, high, freq="h", inclusive="left", unit="us", name="start")
     return table.set_index("start").reindex(hours, fill_value=0).reset_index()
 
 

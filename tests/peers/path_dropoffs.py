@@ -8,7 +8,7 @@ KEYS = RULE_KEYS
 
 
 def answer(case):
-    nodes = path_nodes(common.events(case), **rules(case)).to_pandas()
+    nodes = path_nodes(common.by_unit(case), **rules(case)).to_pandas()
     return {
         f"{node.position}_{node.node}": {"reached": node.reached, "dropped": node.dropped, "continued": node.continued}
         for node in nodes.itertuples()

@@ -5,7 +5,7 @@ from peers import common, funnel
 
 NODE_KEYS = {"node", "session_gap_seconds", "collapse_repeats", "strip_trailing_slash", "step_limit", "groups"}
 CUT_KEYS = {"start", "end", "exclude_events", "funnel", "relation", "step"}
-RULE_KEYS = common.SEGMENT_KEYS | common.PERIOD_KEYS | NODE_KEYS | CUT_KEYS
+RULE_KEYS = common.UNIT_KEYS | common.PERIOD_KEYS | NODE_KEYS | CUT_KEYS
 KEYS = RULE_KEYS | {"min_edge", "max_edge", "edge_limit"}
 
 
@@ -26,7 +26,8 @@ def rules(case: dict) -> dict:
         "period": common.period(case),
     }
     if query.get("funnel"):
-        steps = funnel.rules({"window_seconds": 1_209_600} | query["funnel"], case)
+        given = query["funnel"] if isinstance(query["funnel"], dict) else {"steps": query["funnel"]}
+        steps = funnel.rules({"window_seconds": 1_209_600} | given, case)
         asked |= {"funnel": steps, "relation": relation(query["relation"]), "funnel_step": query["step"]}
     return asked
 
@@ -41,7 +42,7 @@ def answer(case):
     ends_given = query.get("start") and query.get("end")
     limits = {name: query.get(name) for name in ("min_edge", "max_edge")}
     edges = path_edges(
-        common.events(case), **rules(case), **limits, limit=query.get("edge_limit", None if ends_given else 50)
+        common.by_unit(case), **rules(case), **limits, limit=query.get("edge_limit", None if ends_given else 50)
     ).to_pandas()
     return {
         "edges": [

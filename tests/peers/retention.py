@@ -2,16 +2,17 @@
 
 import datetime as dt
 
+import ibis
 import pandas as pd
 
 from opslib.metrics.retention import retention
 from peers import common
 
 KEYS = (
-    common.SEGMENT_KEYS
+    common.UNIT_KEYS
     | common.PERIOD_KEYS
     | {"start", "back", "mode", "clock", "period", "week_start", "first", "intervals", "shape", "rows_shown"}
-    | {"min_returns", "brackets", "on_or_after", "entry_day", "breakdown"}
+    | {"min_returns", "brackets", "on_or_after", "entry_day", "breakdown", "breakdown_limit"}
 )
 
 
@@ -55,11 +56,21 @@ def ask(case: dict, **how) -> pd.DataFrame:
         "breakdown": breakdown,
         # A first event ever puts a user in one segment for good; otherwise a return belongs to its own value.
         "carry": query.get("mode") != "first_ever",
+        "limit": query.get("breakdown_limit", 25),
         "week_start": query.get("week_start", "monday"),
         "period": common.period(case) or entry_days(query),
     }
-    found = retention(common.events(case), common.users(case), **options | how).to_pandas()
+    found = retention(on_the_clock(case), common.users(case), **options | how).to_pandas()
     return found.assign(cohort=pd.to_datetime(found["cohort"]))
+
+
+def on_the_clock(case: dict) -> ibis.Table:
+    """The case's events; for hours, which the metrics count in UTC, by the clock of its zone at the first row."""
+    query, table = case["query"], common.by_unit(case)
+    if query.get("period") != "hour" or "first" not in query:
+        return table
+    ahead = first(query).tz_localize(query.get("timezone") or "UTC").utcoffset()
+    return table.mutate(ts=table.ts + ibis.interval(seconds=int(ahead.total_seconds())))
 
 
 def entry_days(query: dict) -> tuple[dt.date, dt.date] | None:

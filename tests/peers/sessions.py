@@ -6,6 +6,7 @@ from peers import common
 
 KEYS = (
     common.SEGMENT_KEYS
+    | common.PERIOD_KEYS
     | {"rule", "gap_seconds", "reset_at_midnight", "start_event", "end_event", "separator", "property"}
     | {"exclude_events"}
 )
@@ -28,7 +29,7 @@ def rules(query: dict) -> dict:
 
 
 def answer(case):
-    events, asked = common.events(case), rules(case["query"])
+    events, asked = common.within(case, common.events(case)), rules(case["query"])
     found = session_list(events, **asked).order_by("user_id", "session").to_pandas()
     minutes = (found.duration_s / 60).tolist()
     numbered = sessionized(events, **asked).order_by("user_id", "ts", "event_id").to_pandas()

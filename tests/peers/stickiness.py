@@ -3,13 +3,13 @@
 from opslib.metrics.activity import stickiness
 from peers import common
 
-KEYS = common.SEGMENT_KEYS | common.PERIOD_KEYS | {"event", "interval", "week_start"}
+KEYS = common.UNIT_KEYS | common.PERIOD_KEYS | {"event", "interval", "week_start"}
 
 
 def answer(case):
     query = case["query"]
     table = stickiness(
-        common.events(case),
+        common.by_unit(case),
         event=common.step(query.get("event")),
         grain=query.get("interval", "day"),
         week_start=query.get("week_start", "monday"),
