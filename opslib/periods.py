@@ -56,6 +56,16 @@ class Reporting:
         )
 
 
+def ago(steps: int, grain: str) -> str:
+    """So many periods earlier, as people of the language call it: 上周, 4 周前; the week before, 4 weeks before."""
+    words = {
+        "week": (say(zh="上周", en="the week before"), say(zh="{n} 周前", en="{n} weeks before", n=steps)),
+        "month": (say(zh="上月", en="the month before"), say(zh="{n} 个月前", en="{n} months before", n=steps)),
+    }
+    others = (say(zh="上一期", en="the period before"), say(zh="{n} 期之前", en="{n} periods before", n=steps))
+    return words.get(grain, others)[steps > 1]
+
+
 def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "") -> Reporting:
     """The last complete period of the data, or the one that ends on `end` or last before it.
 
