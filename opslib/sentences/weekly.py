@@ -49,8 +49,8 @@ def _change(row: dict[str, Any]) -> Finding:
         f"change.{row['metric']}.{row['back']}",
         level(row["metric"], row["change"], notable=bool(row["notable"])),
         say(
-            zh="{name}为 {value}，{base_name}为 {base}，变化 {change}。",
-            en="{name}: {value}, against {base} {base_name}, a change of {change}.",
+            zh="{name}为 {value}，较 {base_name}的 {base} 变化 {change}。",
+            en="{name}: {value}, a change of {change} against {base_name} ({base}).",
             name=term(row["metric"]).name,
             value=_write(row["value"], kind),
             base=_write(row["base"], kind),
@@ -73,7 +73,7 @@ def _nothing(card: pd.DataFrame, back: int) -> Finding:
         f"change.none.{back}",
         "info",
         say(
-            zh="{n} 项核心指标与{base}相比都在往常的波动之内。",
+            zh="{n} 项核心指标与 {base}相比都在往常的波动之内。",
             en="All {n} headline numbers are within their usual movement against {base}.",
             n=len(counted),
             base=ago(back, card["grain"].iat[0]),
@@ -111,7 +111,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     change = "points" if kind == "percent" else "percent"
     return {
         "kpi": term(row["metric"]).name,
-        "against": say(zh="对比{before}", en="Against {before}", before=before),
+        "against": say(zh="对比 {before}", en="Against {before}", before=before),
         "kpi_value": _write(row["value"], kind),
         "series": list(row["series"]),
         "base": _write(row["base"], kind),
