@@ -171,7 +171,8 @@ def attempt(title: str) -> Iterator[None]:
     try:
         yield
     except TooLittleError as error:
-        words = say(zh="{lack}。", en="{lack}.", lack=Clean(shown(str(error), LABEL_LIMIT).rstrip("。.")))
+        lack = shown(str(error), LABEL_LIMIT).rstrip("。.")  # an error's words follow a name, a finding's stand alone
+        words = say(zh="{lack}。", en="{lack}.", lack=Clean(lack[:1].upper() + lack[1:]))
         section(title, Finding("too_little." + slug(title), "info", words))
 
 
