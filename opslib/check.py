@@ -27,6 +27,8 @@ class Problem:
     examples: tuple[str, ...] = ()
 
     def sentence(self) -> str:
+        if not self.count:
+            return say(zh="{table}：{what}", en="{table}: {what}", table=self.table, what=self.what)
         examples = ", ".join(self.examples)
         shown = say(zh="，例如 {examples}", en=", such as {examples}", examples=examples) if examples else ""
         counted = say(

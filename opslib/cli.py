@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from opslib import text
-from opslib.errors import OpsError
+from opslib.errors import OpsError, near
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,10 +33,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """A wrong call is one line too, with the near miss; the usage is what `--help` is for."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:  # said by the command, which knows its own options
+            hint = near(rest[0], self._option_string_actions) if rest[0].startswith("-") else "leave it out, or put options last"
+            self.error(f"{rest[0]!r} is not understood; {hint or 'leave it out'}")
+        return found, rest
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.match(r"argument (.+): invalid choice: '(.*)' \(choose from (.+)\)", message)
+        if wrong:
+            known = re.findall(r"[a-z0-9_]+", wrong[3])
+            message = f"{wrong[1].lower()} {wrong[2]!r} is not known; {near(wrong[2], known)}"
+        self.exit(2, f"opslib: {message}{' See' if message.endswith('?') else '; see'} {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="opslib", description="Product-operations workbench: raw exports in, checkable reports out."
-    )
+    parser = _Parser(prog="opslib", description="Product-operations workbench: raw exports in, checkable reports out.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     load = commands.add_parser("load", help="bring files into a warehouse", description=_load.__doc__)
@@ -108,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(args: argparse.Namespace) -> int:
     """Load files into one table: all of it or none of it, the same once or twice; bad rows are put aside, never lost."""
-    from opslib import packs, yamlfile
+    from opslib import packs
     from opslib.errors import UsageError
     from opslib.load import load
 
@@ -118,13 +135,12 @@ def _load(args: argparse.Namespace) -> int:
             raise UsageError(f"load: a pack says its {given[0]} itself", f"write it into {args.table}")
         reports = packs.load(Path(args.table), args.source, progress=True, say=lambda line: print(line, flush=True))
     else:
-        mapping = yamlfile.read(args.mapping) if args.mapping else None
         report = load(
             args.table,
             args.files,
             args.source,
             format=args.format,
-            mapping=mapping,
+            mapping=args.mapping,
             identity=args.identity,
             tz=args.tz,
             currency=args.currency,
@@ -152,7 +168,8 @@ def _check(args: argparse.Namespace) -> int:
     held = [name for name in contract.TABLES if tables.has(name)]
     aside = {name: sum(p.rows for p in parts) for name, parts in tables.manifest.quarantine.items() if parts}
     rows = "".join(f"; {n:,} rows of {name} are put aside in _quarantine/{name}" for name, n in aside.items() if n)
-    print(f"{len(held)} tables checked ({', '.join(held)}): {len(problems)} problems{rows}")
+    counted = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((len(held), "table"), (len(problems), "problem"))]
+    print(f"{counted[0]} checked ({', '.join(held)}): {counted[1]}{rows}")
     return 3 if problems else 0
 
 

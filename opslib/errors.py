@@ -15,7 +15,7 @@ class OpsError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        joint = "；" if any("\u4e00" <= sign <= "\u9fff" for sign in hint) else "; "
+        joint = "；" if "\u4e00" <= hint[:1] <= "\u9fff" else "; "  # data may be Chinese in an English hint
         super().__init__(f"{message}{joint}{hint}" if hint else message)
         self.message = message
         self.hint = hint

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opslib import contract, warehouse
+from opslib import contract, warehouse, yamlfile
 from opslib import identity as identities
 from opslib.errors import UsageError, near
 from opslib.importers import lines, stage
@@ -61,7 +61,8 @@ class LoadReport:
             shown = [
                 f"{reason} ({count:,})" if count > 1 else reason for reason, count in list(self.reasons.items())[:3]
             ]
-            more = f"; and {len(self.reasons) - 3} more kinds of reason" if len(self.reasons) > 3 else ""
+            rest = len(self.reasons) - 3
+            more = f"; and {rest} more {'kind' if rest == 1 else 'kinds'} of reason" if rest > 0 else ""
             text += f". Put aside: {'; '.join(shown)}{more}"
             text += f". The rows are in _quarantine/{self.table}; mend the file and load it again"
         return ". ".join([text, *self.notes])
@@ -73,7 +74,7 @@ def load(
     source: str | Path = "data/warehouse",
     *,
     format: str | None = None,
-    mapping: dict[str, Any] | None = None,
+    mapping: mappings.Mapping | dict[str, Any] | str | Path | None = None,
     identity: identities.Identity | None = None,
     tz: str | None = None,
     currency: str | None = None,
@@ -88,7 +89,7 @@ def load(
     files : Parquet, CSV or JSON Lines files (`.gz` too); one or several, loaded together; none with an `identity` alone
     source : the warehouse's folder; made if it does not exist
     format : parquet, csv or jsonl; by default what each file's name says
-    mapping : where each column comes from; see `importers.mapping`
+    mapping : where each column comes from, as a YAML file or what it holds; see `importers.mapping`
     identity : alias → user_id, as a file with these two columns or a mapping; see `identity`
     tz : the warehouse's one time zone, for local days; fixed by its first load (default Asia/Shanghai)
     currency : the warehouse's one currency; fixed by its first load (default CNY)
@@ -110,7 +111,7 @@ def load(
     for path in [*paths, *([Path(identity)] if isinstance(identity, str | Path) else [])]:
         lines.guard(path)
         stage.format_of(path, format)
-    parsed = mappings.parse(mapping, spec)
+    parsed = mapping if isinstance(mapping, mappings.Mapping) else _parsed(mapping, spec)
     moment = _utc(now)
     report = LoadReport(table, [p.name for p in paths], at=moment.isoformat(timespec="seconds"))
     with (
@@ -132,6 +133,12 @@ def load(
         manifest.loads.append(asdict(report))
         warehouse.commit(Path(source), manifest)
     return report
+
+
+def _parsed(mapping: dict[str, Any] | str | Path | None, spec: contract.Table) -> mappings.Mapping:
+    if isinstance(mapping, str | Path):
+        return mappings.parse(yamlfile.read(Path(mapping)), spec, str(mapping))
+    return mappings.parse(mapping, spec)
 
 
 def _load(store: Store, spec: contract.Table, raws: list[Raw], typed: Typed, report: LoadReport, bar: Progress) -> None:

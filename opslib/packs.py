@@ -19,9 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from opslib import yamlfile
+from opslib import contract, yamlfile
 from opslib.contract import LOADABLE
 from opslib.errors import ContractError, UsageError, near
+from opslib.importers.mapping import Mapping, parse
 from opslib.load import LoadReport
 from opslib.load import load as load_table
 
@@ -45,20 +46,28 @@ def load(pack: Path, source: str | Path, *, progress: bool = False, say: Say = l
     for at, entry in enumerate(raw["loads"], start=1):
         if not isinstance(entry, dict) or not isinstance(entry.get("table"), str):
             raise UsageError(f"{pack}: load {at} names no table", "write 'table: events'")
+        _parts(pack, raw, entry)  # a mistake in the last load is said before the first begins
     return [_one(pack, raw, entry, source, progress, say) for entry in raw["loads"]]
 
 
-def _one(
-    pack: Path, raw: dict[str, Any], entry: dict[str, Any], source: str | Path, progress: bool, say: Say
-) -> LoadReport:
+def _parts(pack: Path, raw: dict[str, Any], entry: dict[str, Any]) -> tuple[Mapping, list[Path]]:
+    """The mapping of one load, and its files."""
     mapping = {"note": raw.get("note")} | {k: v for k, v in entry.items() if k != "format"}
     named = mapping.get("files")
     if not isinstance(named, dict):  # named files belong to the SELECT that reads them
         mapping.pop("files", None)
         named = dict(enumerate([named] if isinstance(named, str) else named or []))
+    parsed = parse(mapping, contract.table(entry["table"]), f"{pack}: {entry['table']}")
+    return parsed, [pack.parent / str(file) for file in named.values()]
+
+
+def _one(
+    pack: Path, raw: dict[str, Any], entry: dict[str, Any], source: str | Path, progress: bool, say: Say
+) -> LoadReport:
+    mapping, files = _parts(pack, raw, entry)
     report = load_table(
         entry["table"],
-        [pack.parent / str(file) for file in named.values()],
+        files,
         source,
         format=entry.get("format"),
         mapping=mapping,

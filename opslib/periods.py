@@ -56,6 +56,16 @@ class Reporting:
         )
 
 
+def ago(steps: int, grain: str) -> str:
+    """So many periods earlier, as people of the language call it: 上周, 4 周前; the week before, 4 weeks before."""
+    words = {
+        "week": (say(zh="上周", en="the week before"), say(zh="{n} 周前", en="{n} weeks before", n=steps)),
+        "month": (say(zh="上月", en="the month before"), say(zh="{n} 个月前", en="{n} months before", n=steps)),
+    }
+    others = (say(zh="上一期", en="the period before"), say(zh="{n} 期之前", en="{n} periods before", n=steps))
+    return words.get(grain, others)[steps > 1]
+
+
 def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "") -> Reporting:
     """The last complete period of the data, or the one that ends on `end` or last before it.
 
@@ -86,7 +96,7 @@ def reporting(span: tuple[dt.date, dt.date], grain: str = "week", end: str = "")
         start = _start(start - dt.timedelta(days=1), grain)
     found = Reporting(grain, start, _next(start, grain) - dt.timedelta(days=1))
     if found.start < first or found.end > last:
-        raise _no_data(found, first, last)
+        raise _no_data(found, first, last, "end")
     return found
 
 
@@ -113,7 +123,7 @@ def between(span: tuple[dt.date, dt.date], start: str = "", end: str = "", *, da
         )
     found = Reporting("days", begin, final)
     if begin > last or final < first:
-        raise _no_data(found, first, last)
+        raise _no_data(found, first, last, say(zh="start、end", en="start or end"))
     # The days before the first and after the last one observed have not been seen: they are left out, not counted as quiet.
     return Reporting("days", max(begin, first), min(final, last))
 
@@ -151,12 +161,12 @@ def iso_day(text: str, name: str) -> dt.date:
         ) from None
 
 
-def _no_data(found: Reporting, first: dt.date, last: dt.date) -> TooLittleError:
+def _no_data(found: Reporting, first: dt.date, last: dt.date, change: str) -> TooLittleError:
     return TooLittleError(
         say(
-            zh="{start} 至 {end} 没有完整数据；现有数据为 {first} 至 {last}，请改参数 start、end",
-            en="no complete data from {start} to {end}; the data runs from {first} to {last}, change start or end",
-            start=str(found.start), end=str(found.end), first=str(first), last=str(last),
+            zh="{start} 至 {end} 没有完整数据；现有数据为 {first} 至 {last}，请改参数 {change}",
+            en="no complete data from {start} to {end}; the data runs from {first} to {last}, change {change}",
+            start=str(found.start), end=str(found.end), first=str(first), last=str(last), change=change,
         )
     )  # fmt: skip
 

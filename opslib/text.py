@@ -15,12 +15,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from string import Formatter
 from typing import Any
 
 from opslib.errors import UsageError, near, nearest
 
 LANGUAGES = ("zh", "en")
 BLANK = "–"  # what has not been observed
+
+_PARTS = Formatter()
+_CHINESE = re.compile("[\u3001-\u303f\u4e00-\u9fff\uff01-\uff5e]")  # characters and full-width marks
 
 _lang: ContextVar[str] = ContextVar("opslib_lang", default="zh")
 _process_default = "zh"
@@ -75,8 +79,29 @@ def say(*, zh: str, en: str, **values: Any) -> str:
 
     Texts among the values are shown as plain text (see `shown`); a missing number shows as a dash.
     """
-    template = zh if language() == "zh" else en
-    return template.format(**{name: _fillable(value) for name, value in values.items()})
+    chinese = language() == "zh"
+    given = {name: _fillable(value) for name, value in values.items()}
+    sentence = ""
+    for literal, name, spec, conversion in _PARTS.parse(zh if chinese else en):
+        pieces = [literal]
+        if name is not None:
+            pieces.append(
+                _PARTS.format_field(_PARTS.convert_field(_PARTS.get_field(name, (), given)[0], conversion), spec or "")
+            )
+        for piece in pieces:
+            sentence = _joined(sentence, piece) if chinese else sentence + piece
+    return sentence
+
+
+def _joined(before: str, after: str) -> str:
+    """Two pieces of a Chinese sentence. A space parts Chinese from Latin letters and digits, never Chinese from Chinese: the
+    template cannot know which of them a value begins or ends with.
+    """
+    if _CHINESE.match(after) and before.endswith(" ") and _CHINESE.match(before[-2:-1]):
+        return before[:-1] + after
+    if after.startswith(" ") and _CHINESE.match(after[1:2]) and _CHINESE.match(before[-1:]):
+        return before + after[1:]
+    return before + after
 
 
 class Clean(str):
@@ -185,7 +210,9 @@ def number(value: float | None, digits: int | None = None) -> str:
         if size >= unit:
             return f"{sign}{size / unit:,.{2 if digits is None else digits}f}{suffix}"
     if digits is None:
-        digits = 0 if float(size).is_integer() or size >= 1000 else 2
+        # 11.9996 is 12: two zeros would look like a precision that nobody has.
+        whole = not size or (size >= 0.005 and round(float(size), 2).is_integer())
+        digits = 0 if whole or size >= 1000 else 2
     return f"{sign}{size:,.{digits}f}"
 
 
@@ -197,7 +224,7 @@ def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     """0.381 → 38.1%."""
     if missing(value):
         return BLANK
-    return f"{value:{'+' if sign else ''}.{digits}%}".replace("-", "−")
+    return _unsigned_zero(f"{value:{'+' if sign else ''}.{digits}%}")
 
 
 def points(value: float | None, digits: int = 1) -> str:
@@ -206,7 +233,12 @@ def points(value: float | None, digits: int = 1) -> str:
         return BLANK
     assert value is not None
     unit = "个百分点" if language() == "zh" else "pp"
-    return f"{value * 100:+.{digits}f} {unit}".replace("-", "−")
+    return _unsigned_zero(f"{value * 100:+.{digits}f} {unit}")
+
+
+def _unsigned_zero(words: str) -> str:
+    """Nothing has no direction: 0.0 %, not +0.0 % or −0.0 %."""
+    return words.replace("-", "−") if re.search("[1-9]", words) else words.lstrip("+-")
 
 
 def money(value: float | None, code: str = "", digits: int | None = None) -> str:
@@ -282,4 +314,4 @@ def interval(low: Any, high: Any, kind: str, *, sign: bool = False) -> str:
     tail = last.split(" ", 1)[1] if " " in last and kind in ("points", "seconds", "minutes", "hours", "days") else ""
     if tail and tail not in ("万", "亿") and first.endswith(f" {tail}"):
         first = first.removesuffix(f" {tail}")
-    return f"{first} 至 {last}" if language() == "zh" else f"{first} to {last}"
+    return say(zh="{first} 至 {last}", en="{first} to {last}", first=Clean(first), last=Clean(last))

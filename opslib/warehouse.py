@@ -161,6 +161,8 @@ def writing(folder: Path | str, tz: str | None = None, currency: str | None = No
     if "://" in str(folder):
         raise UsageError("a load writes into a folder, not into an engine", "load there with the engine's own tools")
     root = Path(folder)
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root} is a file", "--source names a folder")
     try:
         with _lock(root):
             manifest, staging = read(root), root / STAGING

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +20,7 @@ from loading import aside, event, stored, user, write
 
 import opslib
 from opslib import cli, warehouse
+from opslib.importers import stage
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 HEAD = "event_id,user_id,event,ts"
@@ -67,6 +71,23 @@ def gz(path: Path) -> Path:
     return path
 
 
+def link(path: Path, to: str) -> Path:
+    path.symlink_to(to)
+    return path
+
+
+def twice(path: Path) -> Path:
+    """Engines read the second as user_id_1 without a word."""
+    whole = pq.read_table(parquet(path))
+    pq.write_table(whole.append_column("user_id", whole["event"]), path)
+    return path
+
+
+def nested(path: Path) -> Path:
+    rows = pq.read_table(parquet(path)).to_pylist()
+    return write(path, [row | {"user_id": {"x": 1}} for row in rows])
+
+
 UNREADABLE = {
     "missing": (lambda p: p / "evnts.csv", "does not exist; did you mean 'events.csv'?"),
     "folder": (lambda p: p, "is a folder; name the files in it"),
@@ -77,6 +98,12 @@ UNREADABLE = {
     "not gz": (lambda p: text(p / "a.csv.gz", HEAD, GOOD), "a.csv.gz ends in the middle or is damaged"),
     "parquet called csv": (lambda p: parquet(p / "a.csv.parquet").rename(p / "a.csv"), "a.csv is a Parquet file"),
     "gzip called csv": (lambda p: gz(p / "a.csv.gz").rename(p / "a.csv"), "a.csv is a gzip file without .gz in its name"),
+    "link to nothing": (lambda p: link(p / "a.csv", "gone.csv"), "a.csv is a link to what does not exist; check gone.csv"),
+    "a name twice": (
+        lambda p: twice(p / "a.parquet"),
+        "a.parquet: the column 'user_id' is there twice; give every column a name of its own",
+    ),
+    "nested id": (lambda p: nested(p / "a.parquet"), "a.parquet: user_id is STRUCT(x BIGINT), not a text"),
     "UTF-16 without a mark": (lambda p: text(p / "a.csv", HEAD, GOOD, encoding="utf-16-le"), "is not a text file"),
     "unknown name": (lambda p: text(p / "a.xlsx", HEAD), "cannot tell its format by its name; say --format"),
     "no header": (lambda p: text(p / "a.csv", "", "  "), "a.csv has no header line"),
@@ -125,17 +152,21 @@ def test_a_data_page_that_is_damaged_is_said_to_be(ops, root, tmp_path):
         (["daily", "a.csv"], 2, "daily is made by the load of events"),
         (["events"], 2, "load events: no file named"),
         (["events", "a.csv", "--mapping", "nope.yml"], 2, "nope.yml does not exist"),
-        (["events", "a.csv", "--mapping", "bad.yml"], 2, "unknown entry 'colums'; did you mean 'columns'?"),
+        (["events", "a.csv", "--mapping", "bad.yml"], 2, "bad.yml: unknown entry 'colums'; did you mean 'columns'?"),
         (["events", "a.csv", "--mapping", "twice.yml"], 2, "twice.yml line 2: not YAML"),
         (["events", "a.csv", "--mapping", "gbk.yml"], 2, "gbk.yml is not UTF-8 text; save it as UTF-8"),
         (["events", "a.csv", "--tz", "Asia/Shangai"], 2, "no time zone 'Asia/Shangai'; did you mean 'Asia/Shanghai'?"),
         (["pack.yml"], 2, "pack.yml does not exist"),
+        (["late.yml"], 2, "late.yml: users: unknown entry 'colums'; did you mean 'columns'?"),
     ],
 )
 def test_words_that_cannot_be_meant_end_with_2(ops, root, tmp_path, monkeypatch, words, code, said):
     monkeypatch.chdir(tmp_path)
     text(tmp_path / "a.csv", HEAD, GOOD)
     text(tmp_path / "bad.yml", "colums: {}")
+    text(
+        tmp_path / "late.yml", "loads:", "- {table: events, files: a.csv}", "- {table: users, files: a.csv, colums: {}}"
+    )
     text(tmp_path / "twice.yml", "keep: true", "keep: false")
     text(tmp_path / "gbk.yml", "note: 数据", encoding="gbk")
     found, message = ops("load", *words)
@@ -145,7 +176,9 @@ def test_words_that_cannot_be_meant_end_with_2(ops, root, tmp_path, monkeypatch,
 def test_a_format_that_is_not_known_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["load", "events", str(text(tmp_path / "a.csv", HEAD)), "--format", "excel"])
-    assert stop.value.code == 2 and "invalid choice: 'excel'" in capsys.readouterr().err
+    assert (
+        stop.value.code == 2 and "--format 'excel' is not known; known: csv, jsonl, parquet" in capsys.readouterr().err
+    )
 
 
 def test_an_engine_is_not_a_folder(tmp_path, capsys, monkeypatch):
@@ -161,6 +194,24 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
     assert cli.main(["load", "events", str(path), "--source", str(path / "inside")]) == 1
     said = capsys.readouterr().err
     assert "inside cannot be written" in said and "check its permissions" in said and said.count("\n") == 1
+
+
+def test_a_warehouse_that_is_a_file_is_refused(tmp_path, capsys):
+    path = text(tmp_path / "a.csv", HEAD, GOOD)
+    assert cli.main(["load", "events", str(path), "--source", str(path)]) == 2
+    assert "a.csv is a file; --source names a folder" in capsys.readouterr().err
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_not_called_a_damaged_file(ops, root, tmp_path, monkeypatch):
+    monkeypatch.setattr(pq, "write_table", no_space)  # while the raw file is staged
+    code, said = ops("load", "events", text(tmp_path / "a.csv", HEAD, GOOD))
+    assert code == 1 and f"{root} cannot be written (No space left on device)" in said
+    with pytest.raises(OSError, match="No space left"), stage.reading("a.parquet"):  # while the engine writes
+        raise duckdb.IOException('Could not write file "x": No space left on device')
 
 
 def test_two_loads_at_once_end_with_75(ops, root, tmp_path):

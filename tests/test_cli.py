@@ -80,6 +80,23 @@ def test_a_mistake_ends_in_one_line_and_its_exit_code(argv, code, words, capsys,
     assert words in err and len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        (["lod"], "opslib: command 'lod' is not known; did you mean 'load'? See opslib --help"),
+        (
+            ["check", "--sorce", "x"],
+            "opslib: '--sorce' is not understood; did you mean '--source'? See opslib check --help",
+        ),
+        (["load"], "opslib: the following arguments are required: table, files; see opslib load --help"),
+    ],
+)
+def test_words_that_the_parser_refuses_are_one_line_too(argv, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(argv)
+    assert (stop.value.code, capsys.readouterr().err.strip()) == (2, said)
+
+
 def test_make_help_lists_every_target_that_people_call():
     found = subprocess.run(["make", "help"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     for name in ("report", "report-real", "test", "lab", "bench", "lint", "new", "clean"):

@@ -93,6 +93,7 @@ def test_the_latest_findings_are_those_of_each_campaign_and_of_no_report_that_re
     run(tmp_path, "data_quality", 6, status="failed", error="boom", source="data/x")
     found = latest("data/x", lang="zh", outputs=tmp_path)
     assert [f.id for f in found] == ["campaign_retrospective.a"] * 2
+    assert all(f.text.startswith("「") and "」：" in f.text for f in found), "whose conclusion it is stands before it"
 
 
 def test_the_other_reports_next_actions_are_repeated_with_their_owner_and_target(tmp_path):

@@ -121,6 +121,8 @@ def guard(path: Path) -> None:
         with path.open("rb") as file:
             first = file.read(1)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise ContractError(f"{path} is a link to what does not exist", f"check {path.readlink()}") from None
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = near(path.name, siblings)
         raise ContractError(f"{path} does not exist", hint if hint.startswith("did") else "check the path") from None

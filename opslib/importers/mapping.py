@@ -63,7 +63,7 @@ def parse(raw: MappingType[str, Any] | None, table: Table, where: str = "mapping
     """
     raw = {} if raw is None else raw
     if not isinstance(raw, MappingType):
-        raise UsageError(f"{where}: must hold 'name: value' lines, got {str(raw)[:40]!r}", "see importers/mapping.py")
+        raise UsageError(f"{where}: must hold 'name: value' lines, got {str(raw)[:40]!r}", "begin with 'columns:'")
     for name in raw:
         if name not in _TOP:
             raise UsageError(f"{where}: unknown entry {name!r}", near(name, _TOP))
@@ -158,8 +158,8 @@ def sources(mapping: Mapping, table: Table, available: dict[str, str], where: st
         miss, _ = nearest(target, [c for c in table.names if c not in found])
         if target not in table.names and miss:
             raise UsageError(
-                f"{where}: {target!r} is no column of {table.name}; did you mean {miss!r}?",
-                "a column of your own needs a name less like the contract's",
+                f"{where}: {target!r} is no column of {table.name}",
+                f"did you mean {miss!r}? A column of your own needs a name less like the contract's",
             )
     for column in table.columns:
         if column.required and column.name not in found:

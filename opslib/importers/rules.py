@@ -53,7 +53,7 @@ class Given:
         return "NESTED" if nested else kind.split("(")[0]
 
     def refusal(self, column: Column) -> ContractError:
-        wanted = {"timestamp": "a time", "date": "a date"}.get(column.type, "a number")
+        wanted = {"timestamp": "a time", "date": "a date", "string": "a text"}.get(column.type, "a number")
         return ContractError(f"{self.where}: {column.name} is {self.kind}, not {wanted}", "map another column to it")
 
 
@@ -70,6 +70,8 @@ def typed(column: Column, given: Given, to_utc: ToUtc | None = None) -> str:
     ContractError  if no value of the column could ever take it, or a time is a bare number whose unit nobody has said.
     """
     if column.type in ("string", "json"):
+        if given.base == "NESTED" and column.required:
+            raise given.refusal(column)
         return _text(given)
     if column.type == "timestamp":
         return _timestamp(column, given, to_utc)

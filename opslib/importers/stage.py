@@ -48,6 +48,7 @@ def open_file(
         # Row numbers do for lines: Parquet has none.
         select = f"* EXCLUDE (file_row_number), file_row_number + 1 AS {quoted(LINE)}"
         _view(con, view, [path], select, "file_row_number=true", label)
+        check_names(_parquet_names(path), label)  # a name that is there twice comes from the engine as name_1
         return _raw(con, view, label)
     folder = folder / view
     folder.mkdir()
@@ -56,6 +57,12 @@ def open_file(
     raw = _raw(con, view, label, staged.note)
     raw.broken = [(label, staged.broken)] if staged.broken else []
     return raw
+
+
+def _parquet_names(path: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
 
 
 def format_of(path: Path, asked: str | None) -> str:
@@ -98,6 +105,7 @@ def reading(
     except duckdb.OutOfMemoryException:
         raise ContractError(f"{label}: not enough memory or disk to load it at once", "load it in parts") from None
     except duckdb.Error as error:
+        text.full(error)
         if fixed and isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
             raise
         what = " ".join(str(error).split("LINE 1:")[0].split())[:160]

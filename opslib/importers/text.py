@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -78,11 +80,19 @@ def stage(path: Path, kind: str, folder: Path, tick: Tick) -> Staged:
         name = encoding(path)
         staged = _csv(path, name, folder, tick) if kind == "csv" else _jsonl(path, name, folder, tick)
     except (EOFError, OSError, zlib.error) as error:
+        full(error)
         what = getattr(error, "strerror", None) or error
         raise ContractError(f"{path} ends in the middle or is damaged ({what})", "export it again") from None
     if name != "utf-8":
         staged.note = f"{path.name} was read as {name.upper()}; save it as UTF-8 if that is wrong"
     return staged
+
+
+def full(error: Exception) -> None:
+    """A full disk is the warehouse's fault, not the file's: raise it as such, whoever met it."""
+    said = os.strerror(errno.ENOSPC)
+    if said in str(error):
+        raise OSError(errno.ENOSPC, said) from None
 
 
 def _csv(path: Path, name: str, folder: Path, tick: Tick) -> Staged:

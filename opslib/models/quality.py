@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+CHANCE = 0.001  # of so few values in a column that is filled as before
 WEEKS = 8  # a day is compared with the same weekday of so many weeks before it
 
 
@@ -43,13 +45,19 @@ def emptied(completeness: pd.DataFrame, *, drop: float = 0.5) -> pd.DataFrame:
     -------
     one row a column that ever carried a value, the greatest loss first: column, before (median share filled over up to
     8 weeks before), now (share filled in the last week), lost (1 − now / before), rows (of the last week), went_empty
+
+    Definition: a column went empty when it lost more than `drop`, and so few values among so many rows are no chance: the
+    last week may have just begun.
     """
     frame = completeness.assign(share=completeness["filled"] / completeness["rows"]).sort_values("start")
     found = []
     for column, group in frame.groupby("column"):
         before = group["share"].iloc[:-1].tail(WEEKS).median()
-        now = group["share"].iloc[-1]
+        now, rows, filled = group[["share", "rows", "filled"]].iloc[-1]
         if before and before > 0:
-            found.append((column, before, now, 1 - now / before, int(group["rows"].iloc[-1])))
-    table = pd.DataFrame(found, columns=["column", "before", "now", "lost", "rows"])
-    return table.assign(went_empty=table["lost"] > drop).sort_values("lost", ascending=False, ignore_index=True)
+            chance = stats.binom.cdf(filled, rows, before)
+            found.append(
+                (column, before, now, 1 - now / before, int(rows), 1 - now / before > drop and chance < CHANCE)
+            )
+    table = pd.DataFrame(found, columns=["column", "before", "now", "lost", "rows", "went_empty"])
+    return table.astype({"went_empty": bool}).sort_values("lost", ascending=False, ignore_index=True)

@@ -86,7 +86,7 @@ def scorecard(
 
     Returns
     -------
-    one row per (KPI, step back): metric, kind, value, n, back, base, change, low, high, p, p_adjusted, notable,
+    one row per (KPI, step back): metric, kind, value, n, back, grain, base, change, low, high, p, p_adjusted, notable,
     dispersion, series (the last 12 values up to `at`)
 
     Definition: `change` is relative for counts and money, and a difference of rates for shares; blank where the earlier
@@ -130,6 +130,7 @@ def _row(kpi: Kpi, values: pd.DataFrame, at: Reporting, step: int, level: float)
         "value": now["value"],
         "n": now["n"],
         "back": step,
+        "grain": at.grain,
         **found,
         "dispersion": dispersion,
         "series": _since_first(series["value"].iloc[-HISTORY:]),

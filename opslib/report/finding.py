@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib.contract import TEAMS
 from opslib.errors import TooLittleError, UsageError, near
-from opslib.text import FORMATS, checked, currency, language, missing, shown, term
+from opslib.text import FORMATS, Clean, checked, currency, language, missing, say, shown, term
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +171,9 @@ def attempt(title: str) -> Iterator[None]:
     try:
         yield
     except TooLittleError as error:
-        section(title, Finding("too_little." + slug(title), "info", shown(str(error), LABEL_LIMIT)))
+        lack = shown(str(error), LABEL_LIMIT).rstrip("。.")  # an error's words follow a name, a finding's stand alone
+        words = say(zh="{lack}。", en="{lack}.", lack=Clean(lack[:1].upper() + lack[1:]))
+        section(title, Finding("too_little." + slug(title), "info", words))
 
 
 def picture(figure: Any) -> dict[str, Any]:

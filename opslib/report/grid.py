@@ -24,7 +24,7 @@ def draw(data: dict[str, Any], title: str, name: str) -> str:
     name : file name of the download
     """
     if not data["rows"]:
-        return f'<p class="under">{say(zh="表中没有一行。", en="The table has no rows.")}</p>'
+        return f'<p class="under">{say(zh="没有要列出的行。", en="Nothing to list.")}</p>'
     layout = data.get("layout")
     body = _great(data, layout) if layout else _plain(data)
     words = say(zh="表格：{title}", en="Table: {title}", title=title)

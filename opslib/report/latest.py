@@ -11,6 +11,7 @@ from typing import Any
 from opslib.report.finding import Action, Finding
 from opslib.report.index import runs
 from opslib.report.neighbours import subject
+from opslib.text import Clean, say
 
 _FIELDS = ("level", "text", "metric", "value", "low", "high", "n", "base", "format", "no_interval")
 _STEP = tuple(f.name for f in fields(Action))
@@ -26,7 +27,7 @@ def latest(
     most: int = 10,
 ) -> list[Finding]:
     """The findings of the newest good run of every module (each campaign, each experiment of it) on the same data and in
-    the same language, worst first; none of a report that itself repeats others.
+    the same language, worst first, each after the name of its report; none of a report that itself repeats others.
 
     Parameters
     ----------
@@ -39,7 +40,10 @@ def latest(
     for run in _newest(Path(outputs), source, lang, data):
         told = [f for f in run["findings"] if f["level"] in levels][:2]
         for f in told:
-            stated = Finding(f"{run['module']}.{f['id']}", **{k: f[k] for k in _FIELDS})
+            said = say(
+                zh="「{of}」：{text}", en="“{of}”: {text}", of=run["title"] or run["module"], text=Clean(f["text"])
+            )
+            stated = Finding(f"{run['module']}.{f['id']}", **{k: f[k] for k in _FIELDS} | {"text": said})
             found.append((levels.index(f["level"]), stated))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])][:most]
 

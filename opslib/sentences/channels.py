@@ -51,14 +51,20 @@ def headline(table: pd.DataFrame) -> str:
     """The page's one sentence: what to cut, what to grow, and how the money as a whole does."""
     named = {v: text.names(ranked(table, v)["channel"]) for v in ("cut", "grow")}
     none, lost = say(zh="无", en="none"), table.loc[table["verdict"] == "cut", "cost"].sum() / table["cost"].sum()
+    known = {"cost": text.money(table["cost"].sum()), "n": text.number(table.loc[table["cost"] > 0, "signups"].sum())}
+    if not any(named.values()):
+        return say(
+            zh="共花费 {cost}，带来 {n} 个注册；证据还不足以加投或削减任何渠道。",
+            en="{cost} won {n} sign-ups; for no channel is there evidence enough to grow or cut it.",
+            **known,
+        )
     share = text.Clean(
         say(zh="（占花费 {share}）", en=" ({share} of the money)", share=text.percent(lost, 0)) if lost else ""
     )
     return say(
         zh="共花费 {cost}，带来 {n} 个注册；应削减：{cut}{share}；可加投，按再多花一元的回报排列：{grow}。",
         en="{cost} won {n} sign-ups; cut: {cut}{share}; grow, best return of the next unit of money first: {grow}.",
-        cost=text.money(table["cost"].sum()),
-        n=text.number(table.loc[table["cost"] > 0, "signups"].sum()),
+        **known,
         cut=named["cut"] or none,
         share=share,
         grow=named["grow"] or none,

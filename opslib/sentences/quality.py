@@ -54,13 +54,12 @@ def _volume(daily: pd.DataFrame) -> Finding:
         )
         level = "good"
     else:
-        worst = (holes if len(holes) else thin).iloc[-1]
         words = say(
-            zh="{holes} 天没有任何事件，{thin} 天明显过少；最近的一天是 {day}。",
-            en="{holes} days without a single event and {thin} thin days; the latest is {day}.",
+            zh="{holes} 天没有任何事件，{thin} 天明显过少；最近一次是 {day}。",
+            en="Days without a single event: {holes}; thin days: {thin}; the latest is {day}.",
             holes=len(holes),
             thin=len(thin),
-            day=text.day(worst["day"]),
+            day=text.day(max(group["day"].max() for group in (holes, thin) if len(group))),
         )
         level = "act" if len(holes) else "watch"
     return Finding(
@@ -79,8 +78,8 @@ def _quarantine(aside: pd.DataFrame, held: int) -> Finding:
     read = held + rows  # each row once, however often its file was loaded
     if not rows:
         words = say(
-            zh="隔离区是空的：读入的 {read} 行全部可用。",
-            en="The quarantine is empty: all {read} rows read can be used.",
+            zh="隔离区是空的：{read} 行全部可用。",
+            en="The quarantine is empty: all {read} rows can be used.",
             read=text.number(read),
         )
         return Finding(
@@ -104,12 +103,13 @@ def _quarantine(aside: pd.DataFrame, held: int) -> Finding:
 def _late(loads: pd.DataFrame) -> Finding:
     late = int(loads["late"].sum())
     new = int(loads["new"].sum())
+    some = say(zh="其中 {late} 行迟到", en="{late} of them late", late=text.number(late))
     words = say(
-        zh="最近 {loads} 次加载带来 {new} 行新数据，其中 {late} 行迟到。",
-        en="The last {loads} loads brought {new} new rows, {late} of them late.",
+        zh="最近 {loads} 次加载带来 {new} 行新数据，{late}。",
+        en="Rows that the last loads ({loads}) brought: {new}, {late}.",
         loads=len(loads),
         new=text.number(new),
-        late=text.number(late),
+        late=some if late else say(zh="没有迟到的行", en="none of them late"),
     )
     level = "watch" if late > 0.01 * max(new, 1) else "info"
     return Finding("quality.late", level, words, metric="quality.late", value=late, n=new, no_interval="census")
@@ -159,6 +159,8 @@ def _repeats(twice: pd.DataFrame, rows: int) -> Finding:
         extra=text.number(extra),
         share=text.percent(share, 2),
     )
+    if not extra:
+        words = say(zh="没有疑似重复上报的事件。", en="No event looks sent twice.")
     level = "watch" if share > 0.005 else "good" if not extra else "info"
     return Finding("quality.repeats", level, words, metric="quality.repeats", value=extra, n=rows, no_interval="census")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from opslib import text
+from opslib.periods import ago
 from opslib.report.finding import Action, Finding
 from opslib.report.tables import KeyTable, key_table
 from opslib.text import say, term
@@ -48,13 +49,13 @@ def _change(row: dict[str, Any]) -> Finding:
         f"change.{row['metric']}.{row['back']}",
         level(row["metric"], row["change"], notable=bool(row["notable"])),
         say(
-            zh="{name}为 {value}，{base_name}为 {base}，变化 {change}。",
-            en="{name}: {value}, against {base} {base_name}, a change of {change}.",
+            zh="{name}为 {value}，较 {base_name}的 {base} 变化 {change}。",
+            en="{name}: {value}, a change of {change} against {base_name} ({base}).",
             name=term(row["metric"]).name,
             value=_write(row["value"], kind),
             base=_write(row["base"], kind),
             change=_moved(row["change"], kind),
-            base_name=_before(row["back"]),
+            base_name=ago(row["back"], row["grain"]),
         ),
         metric=row["metric"],
         value=row["change"],
@@ -66,22 +67,16 @@ def _change(row: dict[str, Any]) -> Finding:
     )
 
 
-def _before(back: int) -> str:
-    if back == 1:
-        return say(zh="上一期", en="the period before")
-    return say(zh="{n} 期之前", en="{n} periods before", n=back)
-
-
 def _nothing(card: pd.DataFrame, back: int) -> Finding:
     counted = card[card["back"] == back]
     return Finding(
         f"change.none.{back}",
         "info",
         say(
-            zh="{n} 项核心指标与{base}相比都在往常的波动之内。",
+            zh="{n} 项核心指标与 {base}相比都在往常的波动之内。",
             en="All {n} headline numbers are within their usual movement against {base}.",
             n=len(counted),
-            base=_before(back),
+            base=ago(back, card["grain"].iat[0]),
         ),
     )
 
@@ -107,30 +102,23 @@ def cards(card: pd.DataFrame, *, back: int = 1) -> list[dict[str, Any]]:
 
 def table(card: pd.DataFrame) -> KeyTable:
     """The scorecard as a table of texts, because every row has a format of its own; each comparison under its own head."""
-    first = card[card["back"] == card["back"].min()]
-    rows = {
-        "kpi": [term(m).name for m in first["metric"]],
-        "kpi_value": [_write(v, k) for v, k in zip(first["value"], first["kind"], strict=True)],
-        "series": list(first["series"]),
+    rows = [_line(row) for row in card.sort_values("back", kind="stable").to_dict("records")]
+    return key_table(pd.DataFrame(rows), group="against", trend=["series"])
+
+
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    kind, before = row["kind"], ago(row["back"], row["grain"])
+    change = "points" if kind == "percent" else "percent"
+    return {
+        "kpi": term(row["metric"]).name,
+        "against": say(zh="对比 {before}", en="Against {before}", before=before),
+        "kpi_value": _write(row["value"], kind),
+        "series": list(row["series"]),
+        "base": _write(row["base"], kind),
+        "change": _moved(row["change"], kind),
+        "interval": text.interval(row["low"], row["high"], change, sign=True),
+        "notable": say(zh="是", en="yes") if row["notable"] else "",
     }
-    for back, group in card.groupby("back"):
-        suffix = "" if back == card["back"].min() else "_month"
-        kinds = list(group["kind"])
-        rows[f"base{suffix}"] = [_write(v, k) for v, k in zip(group["base"], kinds, strict=True)]
-        rows[f"change{suffix}"] = [_moved(v, k) for v, k in zip(group["change"], kinds, strict=True)]
-        rows[f"interval{suffix}"] = [
-            say(zh="{low} 至 {high}", en="{low} to {high}", low=_moved(lo, k), high=_moved(hi, k))
-            for lo, hi, k in zip(group["low"], group["high"], kinds, strict=True)
-        ]
-        rows[f"notable{suffix}"] = [say(zh="是", en="yes") if n else "" for n in group["notable"]]
-    parts = ("base", "change", "interval", "notable")
-    heads = {
-        say(zh="对比上一期", en="Against the period before"): [p for p in parts if p in rows],
-        say(zh="对比四期之前", en="Against four periods before"): [f"{p}_month" for p in parts if f"{p}_month" in rows],
-    }
-    return key_table(
-        pd.DataFrame(rows), spans={head: names for head, names in heads.items() if names}, trend=["series"]
-    )
 
 
 def verdict(card: pd.DataFrame) -> str:
@@ -191,8 +179,9 @@ def quick_ratio(accounts: pd.DataFrame) -> Finding | None:
         "lifecycle.quick_ratio",
         "info" if lost == 0 or 0.9 <= ratio <= 1.1 else "good" if ratio > 1 else "watch",
         say(
-            zh="新增与回流 {gained} 人，流失 {lost} 人，快速比率为 {ratio:.2f}。",
-            en="{gained} users came or came back and {lost} left, a quick ratio of {ratio:.2f}.",
+            zh="首次来与回流 {gained} 人，流失 {lost} 人：{which}，增长速动比 {ratio:.2f}。",
+            en="{gained} users came for the first time or came back and {lost} left: {which}, a quick ratio of {ratio:.2f}.",
+            which=_more_came(gained, lost),
             gained=text.number(gained),
             lost=text.number(lost),
             ratio=ratio,
@@ -202,6 +191,24 @@ def quick_ratio(accounts: pd.DataFrame) -> Finding | None:
         n=gained + lost,
         format="decimal",
         no_interval="census",
+    )
+
+
+def _more_came(gained: int, lost: int) -> str:
+    if gained == lost:
+        return say(zh="来去相当", en="as many came as left")
+    return (
+        say(zh="来的比走的多", en="more came than left")
+        if gained > lost
+        else say(zh="走的比来的多", en="more left than came")
+    )
+
+
+def who_is_new() -> str:
+    """Why the new users here are not the sign-ups above."""
+    return say(
+        zh="这里的「新增」是首次有任何行为的人，含未注册的访客；上面的「新增用户」只数注册。",
+        en="New here means active for the first time, visitors who never signed up included; new users above are sign-ups only.",
     )
 
 
