@@ -39,7 +39,7 @@ def event(who: str, name: str, n: int, minute: int = 0, **more) -> dict:
 def tables(rows: list[dict]):
     """Events and the roll-up of them that a load keeps."""
     found = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda r: r["ts"]):
         key = (row["user_id"], row["ts"].date(), row["event"])
         found.setdefault(key, {"user_id": key[0], "day": key[1], "event": key[2], "n": 0, "first_ts": row["ts"]})[
             "n"
@@ -63,6 +63,27 @@ def test_a_new_user_is_counted_with_the_steps_of_the_first_day_and_the_return_of
     ]  # fmt: skip
     got = cells_of(con, rows, period=(str(day(2)), str(day(2))), compare=(str(day(0)), str(day(1))))
     assert got == {("current", "ads", 3, 1, 1), ("previous", "(none)", 1, 1, 0), ("previous", "ads", 2, 1, 1)}
+
+
+@pytest.mark.parametrize("further", [{}, {"optional": True}])
+def test_users_of_every_day_have_the_same_time_to_enter(con, further):
+    """In a world that stands still half of the users enter days after they came, and do worse: no day differs from another."""
+    rows = []
+    for n in range(20):
+        rows += [event(f"a{n}", "app_open", n), event(f"a{n}", "read", n, 1), event(f"a{n}", "register", n, 5)]
+        rows += [event(f"a{n}", "activate", n, 9)]
+        rows += [event(f"b{n}", "read", n)] + [event(f"b{n}", "app_open", n + 5)] * (n < 15)
+    steps = ["app_open", "register", {"event": "read", **further}, "activate"] if further else WAY
+    days = con.to_pandas(newcomer_steps(*tables(rows), steps=steps, until=str(day(19))))
+    shape = {n: sorted(zip(own["reached"], own["users"], strict=True)) for n, own in days.groupby("day")}
+    assert len(shape) == 19 and all(own == [(0, 1), (3, 1)] for own in shape.values())
+    cells = newcomers(
+        *tables(rows), steps=steps, period=(str(day(10)), str(day(18))), compare=(str(day(0)), str(day(8)))
+    )
+    sums = con.to_pandas(cells).groupby(["period", "reached"])["users"].sum()
+    assert sums.to_dict() == {(p, r): 9 for p in ("current", "previous") for r in (0, 3)}
+    came = con.to_pandas(first_steps.arrivals(*tables(rows), steps=steps, period=(str(day(0)), str(day(18)))))
+    assert set(came["user_id"]) == {f"a{n}" for n in range(19)}
 
 
 def test_users_whose_next_day_is_not_over_are_left_out(con):
@@ -122,7 +143,7 @@ def test_newcomers_are_their_definition(con, visits):
         first = own[0]["ts"].date()
         if not day(1) <= first <= day(3) or first >= day(last):
             continue
-        opens = [i for i, r in enumerate(own) if r["event"] == WAY[0] and r["ts"].date() <= day(3)]
+        opens = [i for i, r in enumerate(own) if r["event"] == WAY[0] and r["ts"].date() == first]
         reached = 0
         if opens:
             reached, limit = 1, own[opens[0]]["ts"] + dt.timedelta(days=1)
@@ -340,6 +361,24 @@ def test_unequal_periods_are_compared_by_rate_and_said(con):
     assert "7 and 21 days" in words and "left out" in words
 
 
+def test_the_drill_down_names_the_same_last_day_as_the_page(monkeypatch):
+    """Data to the 60th day, a funnel of seven days: the last users whose days are over came on the 53rd."""
+    from types import SimpleNamespace
+
+    import opslib.sentences.diagnosis_explore as explore
+
+    cells, _ = world(0, 0)
+    cells = cells[[*DIMENSIONS, "period", "reached", "users", "returned"]].rename(columns={DIMENSIONS[0]: "d0"})
+    notes = []
+    monkeypatch.setattr(explore, "newcomers", lambda *a, **k: SimpleNamespace(to_pandas=lambda: cells))
+    monkeypatch.setattr(explore, "section", lambda *a, note, **k: notes.append(note))
+    nothing = SimpleNamespace(events=None, daily=None, users=None)
+    with speaking("en"):
+        compute = explore.answer(nothing, steps=STEPS, window_days=7, day_n=1, until=day(60))
+        compute("retention", day(20), day(29), day(10), day(19), DIMENSIONS[0])
+    assert f"after {day(53)}" in notes[0] and str(day(60)) not in notes[0]
+
+
 def test_the_period_compared_with_is_as_long_and_right_before_unless_given():
     current = Reporting("days", day(28), day(41))
     assert compared(current, (day(0), day(60))).days == (str(day(14)), str(day(27)))
@@ -424,6 +463,24 @@ def test_what_they_did_instead_counts_each_user_once(con):
     assert got.values.tolist() == [["", 2, 5], ["read", 2, 5], ["like", 1, 5]]
 
 
+def test_an_optional_step_before_is_passed_over_and_a_step_has_its_own_time(con):
+    rows = [event(who, "app_open", 0) for who in "abcd"] + [event("a", "read", 0, 1), event("b", "activate", 0, 9)]
+    rows += [
+        event("c", "like", 0, 2),
+        event("c", "read", 0, 3),
+        event("d", "like", 0, 40),
+        event("a", "activate", 0, 50),
+    ]
+    half = {"event": "activate", "window_days": 1 / 48}
+    steps = ["app_open", {"event": "read", "optional": True}, half]
+    got = con.to_pandas(first_steps.step_instead(*tables(rows), steps=steps, step=3))
+    assert got.values.tolist() == [["", 1, 3], ["like", 1, 3], ["read", 1, 3]]
+    habits = con.to_pandas(first_steps.step_habits(*tables(rows), steps=steps, step=3)).set_index("event")
+    assert habits.loc["app_open"].tolist() == [1, 1, 3, 3]
+    optional = con.to_pandas(first_steps.step_instead(*tables(rows), steps=steps, step=2))
+    assert optional.values.tolist() == [["activate", 1, 2], ["like", 1, 2]]
+
+
 @settings(max_examples=12)
 @given(
     st.lists(
@@ -438,6 +495,8 @@ def test_the_daily_steps_sum_to_the_cells_whatever_shares_an_instant(con, visits
     sums = [t.groupby("reached")[["users", "returned"]].sum() for t in (cells, days)]
     pd.testing.assert_frame_equal(*sums, check_dtype=False)
     tried = con.to_pandas(funnel_tries(tables(rows)[0], steps=WAY, entry="first", window_days=1))
+    first = pd.DataFrame(rows).groupby("user_id")["ts"].min().dt.date
+    tried = tried[tried["user_id"].map(first) == pd.to_datetime(tried["day"]).dt.date]
     assert sums[0]["users"].drop(0, errors="ignore").to_dict() == tried["reached"].value_counts().to_dict()
 
 

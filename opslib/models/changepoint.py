@@ -17,8 +17,8 @@ class ChangePoint:
     """The first day of the new level, and how sure that is.
 
     `day` is a label of the series (its date, or position); `low_day`..`high_day` its interval; `before`, `after` the
-    levels at an average weekday, `change` their difference with `low`, `high`; `p` the chance of so large a change
-    where there is none.
+    levels on that day if it were an average weekday (with a trend: where the trend had come to by then), `change` their
+    difference with `low`, `high`; `p` the chance of so large a change where there is none.
     """
 
     day: Any
@@ -87,7 +87,8 @@ def change_point(
     at = int(best[0]) + least
     days = [at, *(np.quantile(again, tails, method="inverted_cdf").astype(int) + least)]
     day, low_day, high_day = (series.index[kept[i]] for i in days)
-    before = float(np.mean(fitted - shift[0] * (np.arange(len(y)) >= at)))
+    plain = nuisance @ (nuisance.T @ (fitted - shift[0] * (np.arange(len(y)) >= at)))
+    before = float(plain.mean()) + (_slope(plain, kept, weekly) * (kept[at] - kept.mean()) if trend else 0.0)
     p = float((1 + (null >= seen[0]).sum()) / (1 + draws))
     if np.ptp(y) <= 1e-9 * np.abs(y).max():
         p = 1.0  # a constant: what differs is rounding
@@ -101,6 +102,13 @@ def _nuisance(day: np.ndarray, weekly: bool, trend: bool) -> np.ndarray:
     columns += [day - day.mean()] if trend else []
     kept = np.column_stack([c for c in columns if c.any()])
     return np.linalg.qr(kept)[0]
+
+
+def _slope(plain: np.ndarray, day: np.ndarray, weekly: bool) -> float:
+    """The trend a day of a series made of weekdays and a straight trend."""
+    weekdays = _nuisance(day, weekly, False)
+    along, rest = (v - weekdays @ (weekdays.T @ v) for v in (day.astype(float), plain))
+    return float(along @ rest / (along @ along))
 
 
 def _steps(nuisance: np.ndarray, least: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from opslib.engine import Tables
 from opslib.errors import UsageError
 from opslib.metrics.newcomers import newcomers
 from opslib.models import diagnosis, mix_views
+from opslib.models.kpi_days import known_until
 from opslib.periods import Reporting
 from opslib.report import section
 from opslib.sentences import diagnosis as statements
@@ -30,7 +31,8 @@ def choices(dimensions: Sequence[str]) -> dict[str, str]:
 def answer(
     tables: Tables, *, steps: Sequence[str], window_days: float, day_n: int, until: dt.date
 ) -> Callable[..., diagnosis.Diagnosis]:
-    """A function of kpi, two periods and a dimension that computes the change and shows its causes."""
+    """A function of kpi, two periods and a dimension that computes the change and shows its causes; `until`: last day of the data."""
+    known = known_until(until, day_n, window_days)
 
     def compute(
         kpi: str, start: dt.date, end: dt.date, compare_start: dt.date, compare_end: dt.date, dimension: str
@@ -46,7 +48,7 @@ def answer(
         _show(
             found,
             mix_views.by_dimension(cells, dimensions, steps=steps, kpi=kpi),
-            window(*periods, until, day_n),
+            window(*periods, known, day_n, window_days),
             day_n,
         )
         return found

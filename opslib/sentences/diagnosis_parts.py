@@ -19,16 +19,14 @@ from opslib.text import Clean, say
 MOST_MARKS = 5
 
 
-def window(current: Reporting, compared: Reporting, last: dt.date, day_n: int) -> str:
-    """Which days are compared, and which newest ones are left out because their day N is not over."""
+def window(current: Reporting, compared: Reporting, last: dt.date, day_n: int, window_days: float = 1.0) -> str:
+    """Which days are compared, and which newest ones, after `last`, are left out: their day N, or time for the steps, is not over."""
     days = (current.end - current.start).days + 1, (compared.end - compared.start).days + 1
     words = say(
-        zh="本期 {now}，对比 {before}。{last} 的新用户还没过完第 {n} 天，未计入。",
-        en="{now} against {before}. New users after {last} have not lived their day {n} yet and are left out.",
-        now=current.label(), before=compared.label(), last=str(last), n=day_n,
+        zh="本期 {now}，对比 {before}。{last} 之后来的新用户还没过完第 {n} 天与 {window} 天的漏斗时限，未计入。首日没有进入漏斗第一步的人算作没有进入：这样每一天的人时间相同。",
+        en="{now} against {before}. New users who came after {last} have not lived their day {n} and the {window} days of the funnel yet and are left out. Who did not take the first step on the first day counts as not entered: so users of every day have the same time.",
+        now=current.label(), before=compared.label(), last=str(last), n=day_n, window=f"{window_days:g}",
     )  # fmt: skip
-    if text.language() == "zh":
-        words = words.replace(f"{last} 的", f"{last} 之后的")
     if days[0] == days[1]:
         return words
     return say(
