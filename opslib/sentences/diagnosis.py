@@ -203,10 +203,13 @@ def near(what: str, name: str, detail: str) -> str:
 def _version(row: dict[str, Any]) -> str:
     if not row["version"]:
         return ""
+    what = say(zh="留存率", en="retention")
+    if row["step"]:
+        what = say(zh="「{step}」转化率", en="rate of “{step}”", step=columns.value_name("step", row["step"]))
     return say(
-        zh="集中在版本 {version}：{rate}（{n} 人），此前 {other}",
-        en="it lies in version {version}: {rate} ({n} users), {other} before",
-        version=row["version"], rate=text.percent(row["version_rate"]), n=text.number(row["version_n"]),
+        zh="集中在版本 {version}：{what} {rate}（{n} 人），上期这群人为 {other}",
+        en="it lies in version {version}: {what} {rate} ({n} users), that of the same group in the period before {other}",
+        what=Clean(what), version=row["version"], rate=text.percent(row["version_rate"]), n=text.number(row["version_n"]),
         other=text.percent(row["other_rate"]),
     )  # fmt: skip
 
