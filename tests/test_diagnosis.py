@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
-from opslib.metrics import first_steps
+from opslib.metrics import first_steps, quality
 from opslib.metrics.funnel import funnel_tries
 from opslib.metrics.newcomers import newcomer_days, newcomer_steps, newcomers
 from opslib.models import cause_facts, diagnosis, funnel_cells, kpi_days, timeline
@@ -343,6 +343,11 @@ def test_ten_thousand_values_are_pooled_and_the_cause_is_still_named(con):
     )
     assert got["d0"].nunique() == 101 and len(got) < 1_000
     cells = diagnosis.named_cells(got, ["channel", "platform"])
+    with speaking("en"):
+        assert "Channel: too many values; those beyond the 100" in diagnosis_parts.pooled(
+            cells, ["channel", "platform"]
+        )
+        assert diagnosis_parts.pooled(cells, ["platform"]) == ""
     found = diagnosis.diagnose(cells, ["channel", "platform"], steps=["app_open"], draws=20)
     assert [tuple(r) for r in found.causes[["dimension", "value"]].to_numpy()] == [("platform", "web")]
 
@@ -359,6 +364,19 @@ def test_unequal_periods_are_compared_by_rate_and_said(con):
             Reporting("days", day(30), day(36)), Reporting("days", day(0), day(20)), day(36), 1
         )
     assert "7 and 21 days" in words and "left out" in words
+
+
+@pytest.mark.parametrize(("hour", "whole"), [(5, 8), (22, 9)])
+def test_a_last_day_that_breaks_off_is_left_out_and_said(con, hour, whole):
+    rows = [event("ann", "read", n) | {"ts": at(n, h, 30)} for n in range(9) for h in (1, 22)]
+    rows = [r | {"event_id": str(i)} for i, r in enumerate([*rows, event("bob", "read", 9) | {"ts": at(9, hour, 29)}])]
+    ends = con.to_pandas(quality.day_ends(bound("events", rows), days=9))
+    assert [pd.Timestamp(d).date() for d in ends["day"]] == [day(n) for n in range(1, 10)]
+    assert pd.Timestamp(ends["last_ts"].iloc[-1]) == pd.Timestamp(at(9, hour, 29))
+    assert kpi_days.whole_until(ends, day(9)) == day(whole)
+    assert kpi_days.whole_until(ends.tail(3), day(9)) == day(9)  # too few days before to know
+    with speaking("en"):
+        assert bool(diagnosis_parts.unfinished(day(9), day(whole))) == (whole == 8)
 
 
 def test_the_drill_down_names_the_same_last_day_as_the_page(monkeypatch):

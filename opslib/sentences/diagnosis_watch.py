@@ -114,7 +114,7 @@ def odd_days(watched: Watched, day_n: int = 1) -> Finding:
         "days.odd", "watch",
         say(
             zh="可以判断的 {days} 个日数值里有 {n} 个超出预期范围{rest}；影响最大的是 {day} 的{kpi}：{value}，预期 {expected}（{low} 至 {high}），相差约 {off}。",
-            en="Of the {days} daily values that can be judged, {n} lie outside the expected band{rest}; the largest is {kpi} on {day}: {value}, expected {expected} ({low} to {high}), off by about {off}.",
+            en="Outside the expected band: {n} of the {days} daily values that can be judged{rest}; the largest is {kpi} on {day}: {value}, expected {expected} ({low} to {high}), off by about {off}.",
             n=len(watched.odd), days=text.number(watched.judged), rest=Clean(_unjudged(watched)), day=text.day(row["day"]), value=level(row["value"], row["kind"]), expected=level(row["expected"], row["kind"]),
             low=level(row["low"], row["kind"]), high=level(row["high"], row["kind"]), off=amount(row["off"], row["kind"]), kpi=_inside(row["kpi"], day_n),
         ),
