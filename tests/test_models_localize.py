@@ -165,6 +165,7 @@ def cells_of_falls(falls, users=20_000):
     "falls",
     [
         [({"platform": "ios"}, 0.5), ({"platform": "android"}, 0.7)],
+        [({"platform": "web"}, 1.4), ({"platform": "android"}, 1.3)],
         [({"channel": "seo", "platform": "ios"}, 0.4), ({"channel": "seo", "platform": "android"}, 0.45)],
     ],
 )

@@ -127,7 +127,7 @@ def step_instead(
     they did later is not looked at. Steps as `newcomers`, of the new users of `period`; an optional step does not count as the
     one before.
     Error: a binomial interval on users / of (`stats.proportion`); the rows share their users.
-    Source: terms.yml, `paths.drop_off`.
+    Source: terms.yml, `diagnosis.instead`.
 
     Raises
     ------

@@ -283,8 +283,8 @@ class Search:
             now = float(np.abs(self.z(chosen)[family]).max())
             if not left or _corrected(np.array([min(left)]), tests)[0] < alpha:
                 continue
-            ways = self.z([c for c in chosen if c not in (whole, *apart)])[[whole, *apart]]
-            if min(left) <= now or (ways[0] * ways[1:] < 0).all():
+            otherwise = self.z(rest)[whole] * self.z([*rest, whole])[list(apart)] < 0  # and not further the same way
+            if min(left) <= now or otherwise.all():
                 chosen = told[int(np.argmin(left))]
         return chosen
 

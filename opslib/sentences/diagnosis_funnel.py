@@ -167,7 +167,7 @@ def instead(table: pd.DataFrame, step: str, before: str) -> Finding | None:
             en="Of the {n} users who reached “{before}” but not “{step}”, {share} {where}.",
             before=step_name(before), step=step_name(step), n=text.number(row["of"]), share=text.percent(row["rate"]), where=Clean(where),
         ),
-        metric="paths.drop_off", value=row["rate"], low=row["low"], high=row["high"], n=row["of"], format="percent",
+        metric="diagnosis.instead", value=row["rate"], low=row["low"], high=row["high"], n=row["of"], format="percent",
     )  # fmt: skip
 
 
