@@ -20,7 +20,7 @@ from opslib.metrics.newcomers import newcomer_days, newcomer_steps, newcomers
 from opslib.models import cause_facts, diagnosis, funnel_cells, kpi_days, timeline
 from opslib.periods import Reporting, compared
 from opslib.sentences import diagnosis as statements
-from opslib.sentences import diagnosis_funnel, diagnosis_parts
+from opslib.sentences import diagnosis_actions, diagnosis_funnel, diagnosis_parts
 from opslib.text import speaking
 
 WAY = ["app_open", "register", "activate"]
@@ -236,7 +236,7 @@ def test_the_release_the_spend_and_the_day_are_told_with_the_cause(planted):
     assert rate["nearby"] == [("release", "5.2.0", "")]
     with speaking("en"):
         words = statements.causes(found, facts)[0].text
-        actions = statements.actions(found, facts, due=dt.date(2026, 6, 28))
+        actions = diagnosis_actions.actions(found, facts, due=dt.date(2026, 6, 28))
     assert "version 5.2.0: rate of “Verify phone” " in words  # a step's rate is not read as the retention beside it
     assert [a.team for a in actions] == ["engineering", "marketing"] and all(a.target > a.baseline for a in actions)
 
@@ -265,7 +265,7 @@ def test_every_cause_has_a_sentence_an_interval_and_an_action(lang):
     _, found, facts = told()
     with speaking(lang):
         said = statements.causes(found, facts)
-        actions = statements.actions(found, facts, due=day(0))
+        actions = diagnosis_actions.actions(found, facts, due=day(0))
         title = statements.headline(found, facts)
     assert len(said) == len(facts) + 1 and all(f.low is not None and f.n for f in said[:-1])
     assert len(actions) == (facts["contribution"] < 0).sum()
@@ -277,7 +277,7 @@ def test_where_nothing_moved_no_cause_is_claimed():
     with speaking("en"):
         (said,) = statements.causes(found, facts)
         assert "no cause is claimed" in said.text and "no cause is claimed" in statements.headline(found, facts)
-    assert said.level == "info" and statements.actions(found, facts, due=day(0)) == []
+    assert said.level == "info" and diagnosis_actions.actions(found, facts, due=day(0)) == []
 
 
 def test_simpsons_paradox_is_named():

@@ -16,7 +16,7 @@ from opslib.models.kpi_days import known_until
 from opslib.periods import Reporting
 from opslib.report import section
 from opslib.sentences import diagnosis as statements
-from opslib.sentences.diagnosis_parts import window
+from opslib.sentences.diagnosis_parts import bars_of, window
 from opslib.text import say
 
 PAIR = " × "
@@ -69,7 +69,7 @@ def _show(found: diagnosis.Diagnosis, mixed: Any, note: str, day_n: int) -> None
         statements.kpi_name(found.kpi, day_n),
         *statements.asked(found),
         figure=figures.waterfall(
-            statements.bars_of(found), label="cause", value="contribution", start=found.before, end=found.after,
+            bars_of(found), label="cause", value="contribution", start=found.before, end=found.after,
             start_label=say(zh="上期", en="Before"), end_label=say(zh="本期", en="Now"),
         ),
         table=mixed[["dimension", "values", "mix", "rate_effect", "total_change"]],

@@ -10,11 +10,11 @@ import pandas as pd
 
 from opslib import columns, text
 from opslib.models.changepoint import ChangePoint
-from opslib.models.diagnosis import Diagnosis
+from opslib.models.diagnosis import REST, Diagnosis, listed
 from opslib.models.mix_views import ALL
 from opslib.periods import Reporting
 from opslib.report.finding import Finding
-from opslib.sentences.diagnosis import kpi_name, near
+from opslib.sentences.diagnosis import kpi_name, near, who
 from opslib.text import Clean, say
 
 MOST_MARKS = 5
@@ -47,6 +47,32 @@ def unfinished(reached: dt.date, last: dt.date) -> str:
         en=" The data of {day} break off before the end of the day: that day is left out whole.",
         day=str(reached),
     )
+
+
+def cause_table(facts: pd.DataFrame) -> pd.DataFrame:
+    """The causes as a reader's table: cause, effect_kind, step, before and after, contribution, interval, share, gain, owner."""
+    return pd.DataFrame(
+        {
+            "cause": [who(s) for s in facts["segment"]], "effect_kind": facts["kind"], "step": facts["step"],
+            "rate_before": facts["before"], "rate_after": facts["after"], "contribution": facts["contribution"],
+            "low": facts["low"], "high": facts["high"], "of_change": facts["of_change"], "p": facts["p"],
+            "gain_users": facts["gain_users"].clip(lower=0).round(), "owner": facts["owner"],
+        }
+    )  # fmt: skip
+
+
+def bars_of(found: Diagnosis) -> pd.DataFrame:
+    """The waterfall's parts: each cause, then the rest of mix and rate; label, contribution, low, high."""
+    parts = listed(found)
+    names = [_brief_name(s, k) for s, k in zip(found.causes["segment"], found.causes["kind"], strict=True)]
+    rest = {"mix": say(zh="其余结构变化", en="Other mix"), "rate": say(zh="其余行为变化", en="Other behaviour")}
+    names += [rest[kind] for kind in parts.loc[parts["dimension"] == REST, "kind"]]
+    return parts.assign(cause=names)[["cause", "contribution", "low", "high"]]
+
+
+def _brief_name(segment: dict[str, Any], kind: str) -> str:
+    name = " · ".join(columns.value_name(d, "–" if v is None else v, 16) for d, v in segment.items())
+    return f"{columns.value_name('effect_kind', kind)} · {name or say(zh='全体', en='all')}"
 
 
 def pooled(cells: pd.DataFrame, dimensions: Sequence[str]) -> str:
