@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
-from opslib.metrics import first_steps
+from opslib.metrics import first_steps, quality
 from opslib.metrics.funnel import funnel_tries
 from opslib.metrics.newcomers import newcomer_days, newcomer_steps, newcomers
 from opslib.models import cause_facts, diagnosis, funnel_cells, kpi_days, timeline
 from opslib.periods import Reporting, compared
 from opslib.sentences import diagnosis as statements
-from opslib.sentences import diagnosis_funnel, diagnosis_parts
+from opslib.sentences import diagnosis_actions, diagnosis_funnel, diagnosis_parts
 from opslib.text import speaking
 
 WAY = ["app_open", "register", "activate"]
@@ -39,7 +39,7 @@ def event(who: str, name: str, n: int, minute: int = 0, **more) -> dict:
 def tables(rows: list[dict]):
     """Events and the roll-up of them that a load keeps."""
     found = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda r: r["ts"]):
         key = (row["user_id"], row["ts"].date(), row["event"])
         found.setdefault(key, {"user_id": key[0], "day": key[1], "event": key[2], "n": 0, "first_ts": row["ts"]})[
             "n"
@@ -63,6 +63,27 @@ def test_a_new_user_is_counted_with_the_steps_of_the_first_day_and_the_return_of
     ]  # fmt: skip
     got = cells_of(con, rows, period=(str(day(2)), str(day(2))), compare=(str(day(0)), str(day(1))))
     assert got == {("current", "ads", 3, 1, 1), ("previous", "(none)", 1, 1, 0), ("previous", "ads", 2, 1, 1)}
+
+
+@pytest.mark.parametrize("further", [{}, {"optional": True}])
+def test_users_of_every_day_have_the_same_time_to_enter(con, further):
+    """In a world that stands still half of the users enter days after they came, and do worse: no day differs from another."""
+    rows = []
+    for n in range(20):
+        rows += [event(f"a{n}", "app_open", n), event(f"a{n}", "read", n, 1), event(f"a{n}", "register", n, 5)]
+        rows += [event(f"a{n}", "activate", n, 9)]
+        rows += [event(f"b{n}", "read", n)] + [event(f"b{n}", "app_open", n + 5)] * (n < 15)
+    steps = ["app_open", "register", {"event": "read", **further}, "activate"] if further else WAY
+    days = con.to_pandas(newcomer_steps(*tables(rows), steps=steps, until=str(day(19))))
+    shape = {n: sorted(zip(own["reached"], own["users"], strict=True)) for n, own in days.groupby("day")}
+    assert len(shape) == 19 and all(own == [(0, 1), (3, 1)] for own in shape.values())
+    cells = newcomers(
+        *tables(rows), steps=steps, period=(str(day(10)), str(day(18))), compare=(str(day(0)), str(day(8)))
+    )
+    sums = con.to_pandas(cells).groupby(["period", "reached"])["users"].sum()
+    assert sums.to_dict() == {(p, r): 9 for p in ("current", "previous") for r in (0, 3)}
+    came = con.to_pandas(first_steps.arrivals(*tables(rows), steps=steps, period=(str(day(0)), str(day(18)))))
+    assert set(came["user_id"]) == {f"a{n}" for n in range(19)}
 
 
 def test_users_whose_next_day_is_not_over_are_left_out(con):
@@ -122,7 +143,7 @@ def test_newcomers_are_their_definition(con, visits):
         first = own[0]["ts"].date()
         if not day(1) <= first <= day(3) or first >= day(last):
             continue
-        opens = [i for i, r in enumerate(own) if r["event"] == WAY[0] and r["ts"].date() <= day(3)]
+        opens = [i for i, r in enumerate(own) if r["event"] == WAY[0] and r["ts"].date() == first]
         reached = 0
         if opens:
             reached, limit = 1, own[opens[0]]["ts"] + dt.timedelta(days=1)
@@ -215,8 +236,8 @@ def test_the_release_the_spend_and_the_day_are_told_with_the_cause(planted):
     assert rate["nearby"] == [("release", "5.2.0", "")]
     with speaking("en"):
         words = statements.causes(found, facts)[0].text
-        actions = statements.actions(found, facts, due=dt.date(2026, 6, 28))
-    assert "5.2.0" in words and "Verify phone" in words
+        actions = diagnosis_actions.actions(found, facts, due=dt.date(2026, 6, 28))
+    assert "version 5.2.0: rate of “Verify phone” " in words  # a step's rate is not read as the retention beside it
     assert [a.team for a in actions] == ["engineering", "marketing"] and all(a.target > a.baseline for a in actions)
 
 
@@ -244,7 +265,7 @@ def test_every_cause_has_a_sentence_an_interval_and_an_action(lang):
     _, found, facts = told()
     with speaking(lang):
         said = statements.causes(found, facts)
-        actions = statements.actions(found, facts, due=day(0))
+        actions = diagnosis_actions.actions(found, facts, due=day(0))
         title = statements.headline(found, facts)
     assert len(said) == len(facts) + 1 and all(f.low is not None and f.n for f in said[:-1])
     assert len(actions) == (facts["contribution"] < 0).sum()
@@ -256,7 +277,7 @@ def test_where_nothing_moved_no_cause_is_claimed():
     with speaking("en"):
         (said,) = statements.causes(found, facts)
         assert "no cause is claimed" in said.text and "no cause is claimed" in statements.headline(found, facts)
-    assert said.level == "info" and statements.actions(found, facts, due=day(0)) == []
+    assert said.level == "info" and diagnosis_actions.actions(found, facts, due=day(0)) == []
 
 
 def test_simpsons_paradox_is_named():
@@ -322,6 +343,11 @@ def test_ten_thousand_values_are_pooled_and_the_cause_is_still_named(con):
     )
     assert got["d0"].nunique() == 101 and len(got) < 1_000
     cells = diagnosis.named_cells(got, ["channel", "platform"])
+    with speaking("en"):
+        assert "Channel: too many values; those beyond the 100" in diagnosis_parts.pooled(
+            cells, ["channel", "platform"]
+        )
+        assert diagnosis_parts.pooled(cells, ["platform"]) == ""
     found = diagnosis.diagnose(cells, ["channel", "platform"], steps=["app_open"], draws=20)
     assert [tuple(r) for r in found.causes[["dimension", "value"]].to_numpy()] == [("platform", "web")]
 
@@ -338,6 +364,37 @@ def test_unequal_periods_are_compared_by_rate_and_said(con):
             Reporting("days", day(30), day(36)), Reporting("days", day(0), day(20)), day(36), 1
         )
     assert "7 and 21 days" in words and "left out" in words
+
+
+@pytest.mark.parametrize(("hour", "whole"), [(5, 8), (22, 9)])
+def test_a_last_day_that_breaks_off_is_left_out_and_said(con, hour, whole):
+    rows = [event("ann", "read", n) | {"ts": at(n, h, 30)} for n in range(9) for h in (1, 22)]
+    rows = [r | {"event_id": str(i)} for i, r in enumerate([*rows, event("bob", "read", 9) | {"ts": at(9, hour, 29)}])]
+    ends = con.to_pandas(quality.day_ends(bound("events", rows), days=9))
+    assert [pd.Timestamp(d).date() for d in ends["day"]] == [day(n) for n in range(1, 10)]
+    assert pd.Timestamp(ends["last_ts"].iloc[-1]) == pd.Timestamp(at(9, hour, 29))
+    assert kpi_days.whole_until(ends, day(9)) == day(whole)
+    assert kpi_days.whole_until(ends.tail(3), day(9)) == day(9)  # too few days before to know
+    with speaking("en"):
+        assert bool(diagnosis_parts.unfinished(day(9), day(whole))) == (whole == 8)
+
+
+def test_the_drill_down_names_the_same_last_day_as_the_page(monkeypatch):
+    """Data to the 60th day, a funnel of seven days: the last users whose days are over came on the 53rd."""
+    from types import SimpleNamespace
+
+    import opslib.sentences.diagnosis_explore as explore
+
+    cells, _ = world(0, 0)
+    cells = cells[[*DIMENSIONS, "period", "reached", "users", "returned"]].rename(columns={DIMENSIONS[0]: "d0"})
+    notes = []
+    monkeypatch.setattr(explore, "newcomers", lambda *a, **k: SimpleNamespace(to_pandas=lambda: cells))
+    monkeypatch.setattr(explore, "section", lambda *a, note, **k: notes.append(note))
+    nothing = SimpleNamespace(events=None, daily=None, users=None)
+    with speaking("en"):
+        compute = explore.answer(nothing, steps=STEPS, window_days=7, day_n=1, until=day(60))
+        compute("retention", day(20), day(29), day(10), day(19), DIMENSIONS[0])
+    assert f"after {day(53)}" in notes[0] and str(day(60)) not in notes[0]
 
 
 def test_the_period_compared_with_is_as_long_and_right_before_unless_given():
@@ -424,6 +481,24 @@ def test_what_they_did_instead_counts_each_user_once(con):
     assert got.values.tolist() == [["", 2, 5], ["read", 2, 5], ["like", 1, 5]]
 
 
+def test_an_optional_step_before_is_passed_over_and_a_step_has_its_own_time(con):
+    rows = [event(who, "app_open", 0) for who in "abcd"] + [event("a", "read", 0, 1), event("b", "activate", 0, 9)]
+    rows += [
+        event("c", "like", 0, 2),
+        event("c", "read", 0, 3),
+        event("d", "like", 0, 40),
+        event("a", "activate", 0, 50),
+    ]
+    half = {"event": "activate", "window_days": 1 / 48}
+    steps = ["app_open", {"event": "read", "optional": True}, half]
+    got = con.to_pandas(first_steps.step_instead(*tables(rows), steps=steps, step=3))
+    assert got.values.tolist() == [["", 1, 3], ["like", 1, 3], ["read", 1, 3]]
+    habits = con.to_pandas(first_steps.step_habits(*tables(rows), steps=steps, step=3)).set_index("event")
+    assert habits.loc["app_open"].tolist() == [1, 1, 3, 3]
+    optional = con.to_pandas(first_steps.step_instead(*tables(rows), steps=steps, step=2))
+    assert optional.values.tolist() == [["activate", 1, 2], ["like", 1, 2]]
+
+
 @settings(max_examples=12)
 @given(
     st.lists(
@@ -438,6 +513,8 @@ def test_the_daily_steps_sum_to_the_cells_whatever_shares_an_instant(con, visits
     sums = [t.groupby("reached")[["users", "returned"]].sum() for t in (cells, days)]
     pd.testing.assert_frame_equal(*sums, check_dtype=False)
     tried = con.to_pandas(funnel_tries(tables(rows)[0], steps=WAY, entry="first", window_days=1))
+    first = pd.DataFrame(rows).groupby("user_id")["ts"].min().dt.date
+    tried = tried[tried["user_id"].map(first) == pd.to_datetime(tried["day"]).dt.date]
     assert sums[0]["users"].drop(0, errors="ignore").to_dict() == tried["reached"].value_counts().to_dict()
 
 

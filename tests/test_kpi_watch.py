@@ -10,6 +10,7 @@ import pytest
 from diagnosis_worlds import daily_world
 
 from opslib.models import kpi_days
+from opslib.models.changepoint import change_point
 from opslib.models.kpi_watch import Series, series_of, watch
 from opslib.sentences import diagnosis_parts as parts
 from opslib.sentences import diagnosis_watch as statements
@@ -38,6 +39,48 @@ def test_a_number_that_fell_by_a_fifth_is_named_with_its_day(moved):
         others = set(rows.index[rows["moved"]]) - {moved, "conversion"}
         assert not others, (seed, others)
     assert named >= 8 and dated >= 8
+
+
+def test_levels_of_a_growing_number_are_those_of_the_day_of_change():
+    """New users grow by 10 a day from 1,000 and lose 300 on the 40th day: 1,400 would have come, 1,100 did."""
+    rng = np.random.default_rng(0)
+    value = 1000 + 10.0 * np.arange(56) - 300 * (np.arange(56) >= 40) + rng.normal(0, 5, 56)
+    point = change_point(pd.Series(value, index=pd.date_range("2026-03-01", periods=56)), trend=True)
+    assert point.day == pd.Timestamp("2026-04-10")
+    assert (point.before, point.after) == (pytest.approx(1400, abs=15), pytest.approx(1100, abs=15))
+
+
+def test_the_number_asked_for_is_judged_by_itself_and_the_page_says_the_rule():
+    world = daily_world(0, moved="retention", size=0.12)
+    alone, among = watch(world, SPAN, asked="retention"), watch(world, SPAN)
+    p = {name: w.levels.set_index("kpi").loc["retention"] for name, w in (("alone", alone), ("among", among))}
+    assert p["alone"]["p_adjusted"] == p["alone"]["p"] < p["among"]["p_adjusted"]
+    for found in (alone, among):
+        moved = bool(found.levels.set_index("kpi").loc["retention", "moved"])
+        assert (found.turn("retention") is not None) == moved
+    with speaking("en"):
+        assert "Day-1 retention, which is to be explained, is judged by its own p" in statements.left_out(alone)
+        assert "judged by its own" not in statements.left_out(among)
+
+
+def test_days_that_cannot_be_judged_are_counted_apart():
+    """The holidays of April (3 days) and May (5) have no other year to be compared with; days that are worked instead are judged."""
+    found = watch(daily_world(0), SPAN)
+    values = sum(len(s.days[s.days["day"].between(*SPAN)]) for s in daily_world(0))
+    assert found.judged + found.unjudged == values == 8 * 56 and found.unjudged == 8 * 8
+    with speaking("en"):
+        said = statements.odd_days(found).text
+    assert "384 daily values of 8 numbers that can be judged" in said and "64 more cannot" in said
+    with speaking("en"):
+        assert statements.odd_days(watch([], SPAN)).id == "days.untested"
+
+
+def test_users_counted_on_several_days_are_user_days():
+    found = watch(daily_world(2, moved="active", size=0.3), SPAN, asked="active")
+    with speaking("en"):
+        (said,) = [f.text for f in statements.moved(found) if f.id == "watch.active"]
+        row = statements.table(found).iloc[0]
+    assert "user-days fewer" in said and row["off_by"].endswith("user-days")
 
 
 def test_a_lost_day_is_found_and_ranked_by_users_before_money():

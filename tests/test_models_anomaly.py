@@ -288,5 +288,43 @@ def test_missing_days_do_not_move_the_date():
         change_point(values[:20])
 
 
+def test_days_in_any_order_and_days_left_out_keep_their_date_and_weekday():
+    series = daily(63, noise=1.0) - 30.0 * (np.arange(63) >= 35)
+    whole = change_point(series, draws=100)
+    shuffled = change_point(series.sample(frac=1, random_state=3), draws=100)
+    assert vars(whole) == vars(shuffled) and whole.day == series.index[35]
+    # Without the Sundays the other days must not move up a weekday: the levels stay those of the days that are there.
+    without = change_point(series[series.index.dayofweek != 6].drop(series.index[[9, 44]]), draws=100)
+    assert without.day == whole.day and without.change == pytest.approx(whole.change, abs=1)
+    with pytest.raises(ValueError, match="2026-01-05 is there twice"):
+        change_point(pd.concat([series, series[:1]]))
+
+
+def test_the_nile_fell_in_1899():
+    """Cobb 1978, Biometrika 65, 243-251: the annual flow at Aswan, 1871-1970, has one change, after 1898 (from 1,098 to 850)."""
+    from statsmodels.datasets import nile
+
+    flow = nile.load_pandas().data["volume"].to_numpy()
+    point = change_point(flow, weekly=False)
+    assert 1871 + point.day == 1899 and point.p < 0.01
+    assert (point.before, point.after) == (pytest.approx(1097.75, abs=0.01), pytest.approx(849.97, abs=0.01))
+
+
+def test_few_draws_do_not_hide_a_second_change():
+    values = np.r_[np.zeros(30), np.full(30, 5.0), np.zeros(30)] + np.random.default_rng(0).normal(0, 0.5, 90)
+    assert [p.day for p in change_points(values, draws=50)] == [30, 60]
+
+
+def test_a_spike_in_a_constant_series_is_an_anomaly_for_all_that_rounding_leaves():
+    found = bands([5.0] * 30 + [50.0] + [5.0] * 20)
+    assert np.flatnonzero(found["anomaly"]).tolist() == [30]
+    inside = found["value"].between(found["low"], found["high"])
+    assert (inside == ~found["anomaly"]).all()
+
+
+def test_a_series_that_does_not_vary_is_nowhere_far_from_its_mean():
+    assert global_z([2, 2, 2]).tolist() == [0, 0, 0] and global_z([2]).tolist() == [0]
+
+
 def test_after_an_alarm_there_is_silence():
     assert list(np.flatnonzero(quieted([1, 1, 0, 1, 1, 0, 0, 1], 3))) == [0, 3, 7]

@@ -150,6 +150,35 @@ def test_all_values_but_one_are_named_themselves_when_they_are_few():
     assert {str(s) for _, _, s in named(found)} == {"{'platform': 'ios'}", "{'platform': 'android'}"}
 
 
+def cells_of_falls(falls, users=20_000):
+    """Expected counts of a world in which the rate of some segments fell to a share of itself, without noise."""
+    frame, share = grid()
+    rate = np.full(len(share), 0.4)
+    for segment, factor in falls:
+        inside = np.all([frame[d] == v for d, v in segment.items()], axis=0)
+        rate = np.where(inside, rate * factor, rate)
+    n = np.rint(users * share)
+    return frame.assign(n0=n, hits0=np.rint(0.4 * n), n1=n, hits1=np.rint(rate * n))
+
+
+@pytest.mark.parametrize(
+    "falls",
+    [
+        [({"platform": "ios"}, 0.5), ({"platform": "android"}, 0.7)],
+        [({"platform": "web"}, 1.4), ({"platform": "android"}, 1.3)],
+        [({"channel": "seo", "platform": "ios"}, 0.4), ({"channel": "seo", "platform": "android"}, 0.45)],
+    ],
+)
+def test_two_of_three_parts_that_fell_are_named_and_not_the_whole_with_an_exception(falls):
+    found = locate(cells_of_falls(falls), DIMENSIONS, draws=0)
+    assert {tuple(sorted(s.items())) for s in found.causes["segment"]} == {tuple(sorted(s.items())) for s, _ in falls}
+
+
+def test_a_whole_that_fell_with_one_part_further_down_stays_a_whole():
+    found = locate(cells_of_falls([({}, 0.7), ({"platform": "ios"}, 0.6)]), DIMENSIONS, draws=0)
+    assert list(found.causes["segment"]) == [{}, {"platform": "ios"}]
+
+
 def test_a_new_version_is_who_came_and_a_missing_value_is_a_value():
     cells = pd.DataFrame({"version": ["v1", None, "v2"], "n0": [9000, 1000, 0], "hits0": [4500, 500, 0]})
     cells["n1"], cells["hits1"] = [6000, 1000, 3000], [3000, 500, 600]

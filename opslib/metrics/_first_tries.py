@@ -1,4 +1,7 @@
-"""The one try that each new user has: who took which step when, where only the first entry counts.
+"""The one try that each new user has: who took which step when, where only an entry on the first day counts.
+
+An entry is bounded to the first day, so that users of every day have the same time to be seen: were it open, those who came
+long ago would have had longer to enter than those who came last week, and a world that stands still would seem to fall.
 
 With one try a unit, the next row of a step is a minimum over a join, on every engine, and nothing is sorted. A minimum
 cannot break ties: a unit of which a step and the one before it share their instant is `tied` and is answered by the plan
@@ -42,16 +45,17 @@ def since(events: ir.Table, funnel: Funnel) -> ir.Table:
 
 
 def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
-    """The tries of the people, who are keyed as the events are: user_id, day, t1, t2, …, depth.
+    """The tries of the people (user_id, keyed as the events are, and day, their first): user_id, day, t1, t2, …, depth.
 
-    `funnel` has entry="first", ordered steps and no exclusion.
+    `funnel` has entry="first", ordered steps and no exclusion; who did not enter on the first day has no try.
     """
-    people = people.select(_user="user_id")
+    people = people.select(_user="user_id", _day="day")
     events = since(events, funnel)
     if any(funnel.optional) or any(funnel.step_windows):
         own = narrow(events.semi_join(people, [("user_id", "_user")]), funnel)
-        return counted_by_entry(own, funnel, {}).rename(user_id="u0")
-    tried = _entries(events, funnel).semi_join(people, [("user_id", "_user")])
+        tried = counted_by_entry(own, funnel, {}).rename(user_id="u0")
+        return tried.semi_join(people, [("user_id", "_user"), ("day", "_day")])
+    tried = entries(events, people, funnel)
     for i in funnel.numbers[1:]:
         tried = _next(events, tried, funnel, i)
     depth = sum((ibis.ifelse(tried[f"t{i}"].notnull(), 1, 0) for i in funnel.numbers[1:]), ibis.literal(1, "int64"))
@@ -69,10 +73,12 @@ def _step_rows(events: ir.Table, funnel: Funnel, step: int) -> ir.Table:
     return rows.filter(rows.user_id.notnull())
 
 
-def _entries(events: ir.Table, funnel: Funnel) -> ir.Table:
+def entries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
+    """The first moment of step 1 of those people (_user, _day) who took it on their day: user_id, day, t1."""
     rows = _step_rows(events, funnel, 1)
     if funnel.period:
         rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
+    rows = rows.semi_join(people, [("user_id", "_user"), ("day", "_day")])
     return rows.group_by("user_id").agg(day=_.day.min(), t1=_.ts.min())
 
 

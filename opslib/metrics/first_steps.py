@@ -10,8 +10,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics._filters import Step
-from opslib.metrics._first_tries import first_tries, keyed, narrow, since
+from opslib.metrics._first_tries import entries, first_tries, keyed, narrow, since
 from opslib.metrics._funnel_rules import STEPS, Funnel, checked
+from opslib.metrics._funnel_tries import deadlines
 from opslib.metrics._periods import Period, whole
 
 Steps = Sequence[Step | Mapping[str, Any]]
@@ -25,14 +26,15 @@ def arrivals(
     window_days: float | None = None,
     period: Period | None = None,
 ) -> ir.Table:
-    """The events of the users whose first day ever lies in the period, from that day on.
+    """The events of the users whose first day ever lies in the period and who entered on it, from that day on.
 
     One row per event: user_id (the integer key where the tables have it), event_id, event, ts, day, and what else the
     `steps` ask for; lazy, to be given to a metric of events.
 
-    Definition: the first day is the first of `daily`, the whole history. Funnels of new users take this table, so that
-    older users who open the app again do not count as entries that fail to register. With `window_days` only the events
-    that a try which begins in the period can still reach: an engine then reads no later day.
+    Definition: the first day is the first of `daily`, the whole history; an entry is the first of `steps`, as in `newcomers`.
+    Funnels of new users take this table, so that older users who open the app again do not count as entries that fail to
+    register. With `window_days` only the events that a try which begins in the period can still reach: an engine then reads
+    no later day.
     Error: none, a selection.
     Source: terms.yml, `acquisition.new_users`.
 
@@ -44,12 +46,12 @@ def arrivals(
         "arrivals", steps, {"period": period} | ({} if window_days is None else {"window_days": window_days})
     )
     events, daily = keyed(events, daily)
-    first = _first_days(daily, asked)
     events = since(events, asked)
+    entered = entries(events, _first_days(daily, asked), asked).select(_user="user_id", _first="day")
     if asked.period and window_days is not None:
         last = ibis.date(asked.period[1]).cast("timestamp") + ibis.interval(seconds=(asked.window or 0) + 86_400)
         events = events.filter(events.day.cast("timestamp") <= last)
-    rows = narrow(events, asked).inner_join(first, [("user_id", "_user")])
+    rows = narrow(events, asked).inner_join(entered, [("user_id", "_user")])
     return rows.filter(rows.day >= rows._first).drop("_user", "_first")
 
 
@@ -75,7 +77,7 @@ def step_habits(
     stayed      : int  all of those
 
     Definition: only events up to the moment of the step before, so that nothing is counted that the step itself makes
-    possible. Steps as `funnel` with entry="first", of the new users of `period`.
+    possible. Steps as `newcomers`, of the new users of `period`; an optional step does not count as the one before.
     Error: a difference of two shares (`stats.difference`), corrected for the number of events; users chose what they did, so
     a difference is a hint and no effect.
     Source: terms.yml, `funnel.step_rate`.
@@ -84,9 +86,10 @@ def step_habits(
     ------
     ValueError  as `funnel`; if `step` is not between 2 and the number of steps.
     """
-    events, tried = _tried(events, daily, steps, step, window_days, period, "step_habits")
-    tried = tried.filter(tried.depth >= step - 1)
-    at = tried.select(_user="user_id", _at=f"t{step - 1}", _passed=ibis.ifelse(tried.depth >= step, 1, 0))
+    events, tried, asked = _tried(events, daily, steps, step, window_days, period, "step_habits")
+    came = tried[f"t{asked.anchor(step)}"]
+    tried = tried.filter(came.notnull())
+    at = tried.select(_user="user_id", _at=came, _passed=ibis.ifelse(tried[f"t{step}"].notnull(), 1, 0))
     rows = events.select("user_id", "event", "ts").inner_join(at, [("user_id", "_user")])
     rows = rows.filter(rows.ts <= rows._at)
     did = rows.select("user_id", "event", "_passed").distinct().group_by("event")
@@ -111,7 +114,7 @@ def step_instead(
 ) -> ir.Table:
     """What new users did next who came to a step's threshold and did not take it.
 
-    One row per event name, and one with an empty name for those who did nothing more; the largest first.
+    One row per event name, and one with an empty name for those who did nothing else in that time; the largest first.
 
     Columns
     -------
@@ -120,10 +123,11 @@ def step_instead(
     of    : int     all users who reached the step before and not this one
 
     Definition: an event other than the step before's own, no name in `exclude`, later than the step before and within
-    `window_days` of the entry; of events at one instant the first by name. Steps as `funnel` with entry="first", of the new
-    users of `period`.
+    `window_days` of the entry (and the step's own window, if it has one); of events at one instant the first by name. What
+    they did later is not looked at. Steps as `newcomers`, of the new users of `period`; an optional step does not count as the
+    one before.
     Error: a binomial interval on users / of (`stats.proportion`); the rows share their users.
-    Source: terms.yml, `paths.drop_off`.
+    Source: terms.yml, `diagnosis.instead`.
 
     Raises
     ------
@@ -131,11 +135,12 @@ def step_instead(
     """
     if isinstance(exclude, str):
         raise ValueError(f"step_instead: exclude must be a list of event names, got {exclude!r}")
-    events, tried = _tried(events, daily, steps, step, window_days, period, "step_instead")
-    stopped = tried.filter(tried.depth == step - 1)
-    end = stopped.t1 + ibis.interval(seconds=round(window_days * 86_400))
-    at = stopped.select(_user="user_id", _at=f"t{step - 1}", _end=end)
-    rows = events.filter(events.event.notin([_event(steps[step - 2]), *exclude])).select("user_id", "event", "ts")
+    events, tried, asked = _tried(events, daily, steps, step, window_days, period, "step_instead")
+    last = asked.anchor(step)
+    stopped = tried.filter(tried[f"t{last}"].notnull() & tried[f"t{step}"].isnull())
+    ends = deadlines(stopped, asked, step)
+    at = stopped.select(_user="user_id", _at=f"t{last}", _end=ibis.least(*ends) if ends[1:] else ends[0])
+    rows = events.filter(events.event.notin([_event(steps[last - 1]), *exclude])).select("user_id", "event", "ts")
     rows = rows.inner_join(at, [("user_id", "_user")])
     rows = rows.filter((rows.ts > rows._at) & (rows.ts <= rows._end))
     first = rows.group_by("user_id").agg(first=_.ts.min()).rename(_who="user_id")
@@ -152,16 +157,17 @@ def _event(step: Step | Mapping[str, Any]) -> str:
 
 def _tried(
     events: ir.Table, daily: ir.Table, steps: Steps, step: int, window_days: float, period: Period | None, metric: str
-) -> tuple[ir.Table, ir.Table]:
-    """The events that can matter, keyed, and the new users' tries."""
+) -> tuple[ir.Table, ir.Table, Funnel]:
+    """The events that can matter, keyed, the new users' tries, and what was asked."""
     asked = checked(metric, steps, {"entry": "first", "window_days": window_days, "period": period})
     whole(step, 2, len(steps), "step", metric)
     events, daily = keyed(events, daily)
     events = since(events, asked)
-    return events, first_tries(events, _first_days(daily, asked).select(user_id="_user"), asked)
+    people = _first_days(daily, asked).select(user_id="_user", day="_day")
+    return events, first_tries(events, people, asked), asked
 
 
 def _first_days(daily: ir.Table, asked: Funnel) -> ir.Table:
-    """The users whose first day lies in the period: _user, _first."""
-    first = daily.group_by(_user="user_id").agg(_first=_.day.min())
-    return first.filter(first._first.between(*map(ibis.date, asked.period))) if asked.period else first
+    """The users whose first day lies in the period: _user, _day."""
+    first = daily.group_by(_user="user_id").agg(_day=_.day.min())
+    return first.filter(first._day.between(*map(ibis.date, asked.period))) if asked.period else first

@@ -42,12 +42,14 @@ def newcomers(
     period      : string  "current" or "previous"
     d0, d1, …   : string  the value of each dimension on the user's first event; "(none)" where it is absent or empty;
                           "Other" beyond the `limit` values with most users
-    reached     : int     steps of the funnel reached in `window_days` from the first entry; 0 for none
+    reached     : int     steps of the funnel (required ones) reached in `window_days` from the entry; 0 for those who did
+                          not enter on their first day
     users       : int     users whose first day ever lies in the period
     returned    : int     those active again on exactly the Nth local day after it
 
     Definition: a user's first day is the first in the whole history. Users whose Nth day lies after `until` (default: the
-    last day of the data) are left out, their return is not known yet. Steps as `funnel` with entry="first".
+    last day of the data) are left out, their return is not known yet. Steps as `funnel` with entry="first", of entries on the
+    user's first day only: so users of all days have the same time to enter.
     A dimension is a column of `events`, "props.NAME" or "users.NAME". Without `period` every new user is current.
     Error: a binomial interval on returned / users.
     Source: terms.yml, `retention.n_day`, `funnel.conversion`.
@@ -89,7 +91,7 @@ def newcomer_steps(
     Columns
     -------
     day      : date  the users' first day ever
-    reached  : int   steps of the funnel reached in `window_days` from the first entry; 0 for none
+    reached  : int   as in `newcomers`
     users    : int   new users
     returned : int   those active again on exactly the Nth local day after it
 

@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.contract import TABLES
-from opslib.metrics._periods import WEEK_SHIFT, first_day, index, one_of, span
+from opslib.metrics._periods import WEEK_SHIFT, Day, as_day, first_day, index, one_of, span, whole
 
 _WATCHED = tuple(c.name for c in TABLES["events"].columns if not c.required)
 
@@ -34,6 +34,30 @@ def volume(events: ir.Table) -> ir.Table:
         .select(day=first_day(_.p), rows=_.rows.fill_null(0).cast("int64"), users=_.users.fill_null(0).cast("int64"))
         .order_by("day")
     )
+
+
+def day_ends(events: ir.Table, *, days: int = 15, until: Day | None = None) -> ir.Table:
+    """The last event of each of the newest days: whether the newest is over can be read from it.
+
+    One row per local day with an event, of the last `days` days up to `until` (default: the last day of the data).
+
+    Columns
+    -------
+    day     : date       local day
+    last_ts : timestamp  the latest event of that day, UTC
+
+    Definition: by the local day of the event; days without one have no row.
+    Error: none, a census.
+    Source: terms.yml, `quality.rows`.
+
+    Raises
+    ------
+    ValueError  if `days` is not between 1 and 366, or `until` is no day.
+    """
+    whole(days, 1, 366, "days", "day_ends")
+    last = events.day.max().as_scalar() if until is None else ibis.date(as_day(until, "until", "day_ends"))
+    rows = events.filter((events.day <= last) & (events.day + ibis.interval(days=days) > last))
+    return rows.group_by("day").agg(last_ts=_.ts.max()).order_by("day")
 
 
 def completeness(events: ir.Table, *, week_start: str = "monday") -> ir.Table:

@@ -13,6 +13,7 @@ from opslib.models.outliers import MAD_TO_SD, robust_scale
 from opslib.text import say
 
 WEEK = 7
+ROUNDING = 1e-9  # of the usual value: what is smaller is no noise
 Noise = Literal["poisson"] | np.ndarray | None
 
 
@@ -75,6 +76,7 @@ def bands(
     plain = judged & (table.holiday == "")
     table["expected"] = _expected(table, judged, plain, {"period": period, "seasonal": seasonal, "trend": trend})
     apart = table.value - table.expected
+    apart = apart.mask(apart.abs() <= ROUNDING * table.value.abs().median(), 0.0)
     known = judged & _precedent(table)
     centre = float(np.median(apart[plain])) if plain.any() else 0.0
     scale = np.maximum(
@@ -86,7 +88,7 @@ def bands(
 def _judged(
     table: pd.DataFrame, known: Any, apart: pd.Series, centre: float, scale: Any, threshold: float, noise: Noise
 ) -> pd.DataFrame:
-    scale = np.where(scale > 1e-9 * np.nanmedian(np.abs(table.value)), scale, 0.0)  # rounding is no noise
+    scale = np.where(scale > ROUNDING * np.nanmedian(np.abs(table.value)), scale, 0.0)
     half = threshold * scale
     floor = 0.0 if isinstance(noise, str) else -np.inf
     z = np.divide(apart - centre, scale, out=np.zeros(len(table)), where=scale > 0)

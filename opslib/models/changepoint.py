@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ class ChangePoint:
     """The first day of the new level, and how sure that is.
 
     `day` is a label of the series (its date, or position); `low_day`..`high_day` its interval; `before`, `after` the
-    levels at an average weekday, `change` their difference with `low`, `high`; `p` the chance of so large a change
-    where there is none.
+    levels on that day if it were an average weekday (with a trend: where the trend had come to by then), `change` their
+    difference with `low`, `high`; `p` the chance of so large a change where there is none.
     """
 
     day: Any
@@ -45,7 +46,8 @@ def change_point(
 ) -> ChangePoint:
     """The most likely single change of level of a series, given its weekdays and its memory.
 
-    `values`: one number per consecutive day, a series indexed by day or a list. Missing days are left out.
+    `values`: one number per day, a series indexed by day (in any order) or a list of consecutive days. Missing days are left
+    out, and the others keep their weekday.
 
     Definition: least squares of weekday effects (`weekly`), a straight `trend` if asked for, and one step; the day is
     the one with the largest likelihood ratio, at least `least` days from either end.
@@ -58,11 +60,11 @@ def change_point(
     Raises
     ------
     TooLittleError  with fewer than 2·`least` + 8 values.
-    ValueError      if `least` < 2.
+    ValueError      if `least` < 2, or a day is there twice.
     """
     if least < 2:
         raise ValueError(f"change_point: least must be 2 days or more, got {least}")
-    series = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values, dtype=float))
+    series = _by_day(values)
     kept = np.flatnonzero(series.notna().to_numpy())
     y = series.to_numpy(dtype=float)[kept]
     if len(y) < 2 * least + 8:
@@ -87,12 +89,24 @@ def change_point(
     at = int(best[0]) + least
     days = [at, *(np.quantile(again, tails, method="inverted_cdf").astype(int) + least)]
     day, low_day, high_day = (series.index[kept[i]] for i in days)
-    before = float(np.mean(fitted - shift[0] * (np.arange(len(y)) >= at)))
+    plain = nuisance @ (nuisance.T @ (fitted - shift[0] * (np.arange(len(y)) >= at)))
+    before = float(plain.mean() + (_slope(plain, kept, weekly) * (kept[at] - kept.mean()) if trend else 0.0))
     p = float((1 + (null >= seen[0]).sum()) / (1 + draws))
     if np.ptp(y) <= 1e-9 * np.abs(y).max():
         p = 1.0  # a constant: what differs is rounding
     change = float(shift[0])
     return ChangePoint(day, low_day, high_day, at, before, before + change, change, float(low), float(high), p)
+
+
+def _by_day(values: Any) -> pd.Series:
+    """The values in the order of their days, one for each from the first to the last; a list as it is."""
+    series = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values, dtype=float))
+    if len(series) == 0 or not isinstance(series.index[0], dt.date):
+        return series
+    series = series.set_axis(pd.DatetimeIndex(series.index).normalize())
+    if series.index.has_duplicates:
+        raise ValueError(f"change_point: the day {series.index[series.index.duplicated()][0]:%Y-%m-%d} is there twice")
+    return series.sort_index().asfreq("D")
 
 
 def _nuisance(day: np.ndarray, weekly: bool, trend: bool) -> np.ndarray:
@@ -101,6 +115,13 @@ def _nuisance(day: np.ndarray, weekly: bool, trend: bool) -> np.ndarray:
     columns += [day - day.mean()] if trend else []
     kept = np.column_stack([c for c in columns if c.any()])
     return np.linalg.qr(kept)[0]
+
+
+def _slope(plain: np.ndarray, day: np.ndarray, weekly: bool) -> float:
+    """The trend a day of a series made of weekdays and a straight trend."""
+    weekdays = _nuisance(day, weekly, False)
+    along, rest = (v - weekdays @ (weekdays.T @ v) for v in (day.astype(float), plain))
+    return float(along @ rest / (along @ along))
 
 
 def _steps(nuisance: np.ndarray, least: int) -> np.ndarray:
@@ -154,9 +175,15 @@ def _remainders(noise: np.ndarray, phi: float, shape: tuple[int, int], rng: np.r
 def change_points(values: Any, *, most: int = 3, alpha: float = 0.01, **how: Any) -> list[ChangePoint]:
     """Several changes of level, earliest first: each half of a significant split is searched again.
 
-    Definition: binary segmentation with `change_point`; `alpha` is divided by the number of stretches looked at.
+    Definition: binary segmentation with `change_point`; `alpha` is divided by the number of stretches looked at. How many
+    series are drawn by chance follows from that, unless `draws` says more: a p from fewer could not be so small.
+
+    Raises
+    ------
+    ValueError  as `change_point`.
     """
-    series = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values, dtype=float))
+    series = _by_day(values)
+    how["draws"] = max(how.get("draws", 500), int(np.ceil((2 * most - 1) / alpha)))
     stretches = [(0, len(series))]
     found: list[ChangePoint] = []
     while stretches and len(found) < most:

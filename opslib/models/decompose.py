@@ -67,6 +67,9 @@ def mix_rate(
     """
     n0, r0, n1, r1 = _periods(n0, r0, n1, r1)
     s0, s1 = n0 / n0.sum(), n1 / n1.sum()
+    names = np.arange(len(n0)) if segments is None else list(segments)
+    if len(names) != len(n0):
+        raise ValueError(f"mix_rate: {len(n0)} segments have {len(names)} names")
     d, g, before, after = s1 - s0, r1 - r0, float(s0 @ r0), float(s1 @ r1)
     if interaction:
         parts = {"mix": d * (r0 - before), "rate": s0 * g, "interaction": d * g}
@@ -78,7 +81,7 @@ def mix_rate(
     errors = (blank, blank, np.full(3, np.nan)) if variances is None else _errors(n0, r0, n1, r1, *variances)
     table = pd.DataFrame(
         {
-            "segment": np.arange(len(d)) if segments is None else list(segments),
+            "segment": names,
             **{"share0": s0, "share1": s1, "r0": r0, "r1": r1},
             **parts,
             "contribution": sum(parts.values()),

@@ -63,7 +63,8 @@ def factor_effects(
     def value(switched: frozenset[str]) -> np.ndarray:
         if switched not in worth:
             chosen = {k: new[k] if k in switched else old[k] for k in names}
-            worth[switched] = np.asarray(formula(**chosen), dtype=float)
+            with np.errstate(all="ignore"):  # what is no number is told below
+                worth[switched] = np.asarray(formula(**chosen), dtype=float)
         return worth[switched]
 
     parts = {name: _shapley(name, names, value) for name in names}

@@ -11,12 +11,26 @@ import pandas as pd
 from opslib.errors import TooLittleError
 from opslib.models.changepoint import ChangePoint, change_point
 
+LEAST_BEFORE, BREAKS_OFF = 7, pd.Timedelta(hours=2).to_timedelta64()
 SURE = 0.05  # p from which a change of level is told
 
 
 def known_until(last_day: dt.date, day_n: int, window_days: float) -> dt.date:
     """The last day whose new users have lived their day N and the whole window of the funnel."""
     return last_day - dt.timedelta(days=max(day_n, math.ceil(window_days)))
+
+
+def whole_until(ends: pd.DataFrame, last_day: dt.date) -> dt.date:
+    """The last day that the data holds to its end: `last_day`, or the day before it where its events break off early.
+
+    `ends` has the day and the last moment (last_ts) of each of the newest days, as `metrics.quality.day_ends`. A day breaks off
+    where its last event comes more than two hours earlier in the day than that of every one of at least seven days before.
+    """
+    rows = ends.assign(day=pd.to_datetime(ends["day"])).sort_values("day")
+    late = (pd.to_datetime(rows["last_ts"]) - rows["day"]).to_numpy()
+    if len(rows) <= LEAST_BEFORE or rows["day"].iloc[-1] != pd.Timestamp(last_day):
+        return last_day
+    return last_day - dt.timedelta(days=1) if late[-1] < late[:-1].min() - BREAKS_OFF else last_day
 
 
 def level_change(days: pd.DataFrame, span: tuple[Any, Any], *, column: str = "rate") -> ChangePoint | None:

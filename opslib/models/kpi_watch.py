@@ -40,9 +40,12 @@ class Watched:
     """What was seen of all series.
 
     `levels`: one row per number, those that moved first, the largest first: levels before and after at an average weekday,
-    change with low and high, day with its interval, p and p_adjusted (Holm), off (users, or money, more or fewer than at
-    the old level over the days since), moved. `odd`: days outside their band, the largest `off` first, users before money.
-    `bands`: every day of every number, as `anomaly.bands`, with `kpi`, `users` and `off`. `left_out`: numbers with too few days.
+    change with low and high, day with its interval, p and p_adjusted (the one number asked for by itself, the others by Holm), off
+    (users, or money, more or fewer than at the old level and its trend over the days since; of active users user-days), moved.
+    `odd`: days outside their band, the largest `off` first, users before money. `bands`: every day of every number, as
+    `anomaly.bands`, with `kpi`, `users` and `off`. `judged`, `unjudged`: days of a number within the span that have a band to
+    compare with, and those that have none (holidays without another like them, days without users). `left_out`: numbers with
+    too few days for a band, `untested`: with too few for a level. `asked`: the number asked for.
     """
 
     levels: pd.DataFrame
@@ -50,15 +53,19 @@ class Watched:
     bands: pd.DataFrame
     turns: dict[str, ChangePoint]
     left_out: list[str]
+    untested: list[str]
+    judged: int
+    unjudged: int
+    asked: str
 
     def of(self, kpi: str) -> pd.DataFrame:
         """The bands of one number."""
         return self.bands[self.bands["kpi"] == kpi].reset_index(drop=True)
 
     def turn(self, kpi: str) -> ChangePoint | None:
-        """The day on which a number that one asked for by name changed its level, at 1 %; None where it did not."""
-        point = self.turns.get(kpi)
-        return point if point is not None and point.p <= SURE else None
+        """The day on which a number changed its level; None where it did not, by the same rule as `levels`."""
+        rows = self.levels[self.levels["kpi"] == kpi]
+        return self.turns[kpi] if len(rows) and bool(rows["moved"].iloc[0]) else None
 
 
 def series_of(
@@ -103,6 +110,7 @@ def watch(
     series: Sequence[Series],
     span: tuple[Any, Any],
     *,
+    asked: str = "",
     own: Mapping[Any, str] | None = None,
     alpha: float = SURE,
     seed: int = 0,
@@ -110,8 +118,9 @@ def watch(
     """Look for a change of level and for odd days within the span, in every series at once; earlier days teach what is usual.
 
     Definition: levels by `changepoint.change_point` on the ordinary days of the span (no holiday of China, no working weekend,
-    none of the team's `own` days), weekdays taken out; of users and money a straight trend too, which growth is. p by Holm
-    over all series; a number moved where that is at most `alpha`. Bands by `anomaly.bands` with the noise that counting alone
+    none of the team's `own` days), weekdays taken out; of users and money a straight trend too, which growth is. The number
+    `asked` for by name is judged by its own p, which no look at the others chose; the others by Holm; a number moved where
+    that is at most `alpha`. Bands by `anomaly.bands` with the noise that counting alone
     makes as the least; the threshold is that which a normal day passes
     with the chance `alpha` in all days of all series together, at least 4, and a quarter wider for rates, half for users and money.
     `off` of a rate is in users: the difference times the users it is of.
@@ -120,7 +129,7 @@ def watch(
     """
     judged = sum(len(s.days) for s in series)
     threshold = max(LEAST_Z, -float(special.ndtri(alpha / 2 / max(judged, 1))))
-    rows, parts, turns, left_out = [], [], {}, []
+    rows, parts, turns, left_out, untested = [], [], {}, [], []
     for one in series:
         try:
             table = _bands(one, threshold * WIDER[one.kind], own)
@@ -131,15 +140,20 @@ def watch(
         try:
             turns[one.kpi] = point = _turn(one, table, span, seed)
         except TooLittleError:
+            untested.append(one.kpi)
             continue
         rows.append(_level(one, table, point, span))
     levels = pd.DataFrame(rows, columns=[c for c in LEVELS if c not in ("p_adjusted", "moved")])
-    levels["p_adjusted"] = _holm(levels["p"].to_numpy(float))
+    p, others = levels["p"].to_numpy(float), (levels["kpi"] != asked).to_numpy()
+    levels["p_adjusted"] = p
+    levels.loc[others, "p_adjusted"] = _holm(p[others])
     levels["moved"] = levels["p_adjusted"] <= alpha
     every = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*ODD, "anomaly", "users"])
-    asked = every["day"].between(pd.Timestamp(span[0]), pd.Timestamp(span[1]))
-    odd = _ranked(every[every["anomaly"].astype(bool) & asked])[ODD]
-    return Watched(_ranked(levels, "moved")[LEVELS], odd, every, turns, left_out)
+    inside = every[every["day"].between(pd.Timestamp(span[0]), pd.Timestamp(span[1]))]
+    odd = _ranked(inside[inside["anomaly"].astype(bool)])[ODD]
+    judged = int(inside["z"].notna().sum()) if len(inside) else 0
+    levels = _ranked(levels, "moved")[LEVELS]
+    return Watched(levels, odd, every, turns, left_out, untested, judged, len(inside) - judged, asked)
 
 
 def _bands(one: Series, threshold: float, own: Mapping[Any, str] | None) -> pd.DataFrame:

@@ -92,8 +92,8 @@ def locate(
     rng = np.random.default_rng(seed)
     tests = sum(search.effective_tests(rng) for search in searches)
     penalty = _penalty(segments)
-    siblings = _siblings(segments)
-    chosen = [search.retold(search.select(penalty, tests, alpha), siblings, tests, alpha) for search in searches]
+    kin = families(segments)
+    chosen = [search.retold(search.select(penalty, tests, alpha), kin, tests, alpha) for search in searches]
     found = contributions(counts, [members[:, c].toarray() for c in chosen], draws, rng, level)
     rows = []
     for kind, (search, taken) in enumerate(zip(searches, chosen, strict=True)):
@@ -164,14 +164,16 @@ def _penalty(segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
     return 2 * np.log(np.bincount(conditions)[conditions])
 
 
-def _siblings(segments: Sequence[Mapping[str, Any]]) -> dict[int, list[int]]:
-    """The one or two other values of the dimension, for segments of one condition."""
-    values: dict[str, list[int]] = {}
+def families(segments: Sequence[Mapping[str, Any]]) -> list[tuple[int, list[int]]]:
+    """Each segment that one more dimension parts into two or three, with these parts."""
+    places = {frozenset(s.items()): i for i, s in enumerate(segments)}
+    parts: dict[tuple[int, str], list[int]] = {}
     for i, segment in enumerate(segments):
-        if len(segment) == 1:
-            values.setdefault(next(iter(segment)), []).append(i)
-    few = [v for v in values.values() if 2 <= len(v) <= 3]
-    return {i: [j for j in group if j != i] for group in few for i in group}
+        for name in segment:
+            parent = places.get(frozenset((d, v) for d, v in segment.items() if d != name))
+            if parent is not None:
+                parts.setdefault((parent, name), []).append(i)
+    return [(parent, own) for (parent, _), own in parts.items() if 2 <= len(own) <= 3]
 
 
 def _described(
@@ -266,15 +268,24 @@ class Search:
         gain[[*self.fixed, *given]] = -np.inf
         return gain
 
-    def retold(self, chosen: list[int], siblings: Mapping[int, list[int]], tests: float, alpha: float) -> list[int]:
-        """“Everybody, but not this value” as the one or two other values, where these leave nothing to explain."""
-        for exception in chosen:
-            others = siblings.get(exception, [])
-            if 0 not in chosen or not others or set(others) & set(chosen):
+    def retold(self, chosen: list[int], kin: Sequence[tuple[int, list[int]]], tests: float, alpha: float) -> list[int]:
+        """“All of these, but that part otherwise” as one or two parts, where these explain it at least as well."""
+        for whole, parts in kin:
+            apart = set(parts) & set(chosen)
+            if whole not in chosen or not apart:
                 continue
-            told = [*(c for c in chosen if c not in (0, exception)), *others]
-            if (_corrected(self.z(told)[[0, exception]], tests) >= alpha).all():
-                return told
+            rest = [c for c in chosen if c != whole and c not in apart]
+            family = [whole, *parts]
+            most = min(len(apart) + 1, len(parts) - 1)
+            told = [[*rest, *some] for k in range(1, most + 1) for some in combinations(parts, k)]
+            told = [new for new in told if (self.adjusted_p(new, tests) < alpha).all()]
+            left = [float(np.abs(self.z(new)[family]).max()) for new in told]
+            now = float(np.abs(self.z(chosen)[family]).max())
+            if not left or _corrected(np.array([min(left)]), tests)[0] < alpha:
+                continue
+            otherwise = self.z(rest)[whole] * self.z([*rest, whole])[list(apart)] < 0  # and not further the same way
+            if min(left) <= now or otherwise.all():
+                chosen = told[int(np.argmin(left))]
         return chosen
 
     def adjusted_p(self, chosen: Sequence[int], tests: float) -> np.ndarray:

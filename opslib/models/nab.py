@@ -75,9 +75,14 @@ def _curve(x: np.ndarray) -> np.ndarray:
 
 
 def global_z(values: Any) -> np.ndarray:
-    """Distance from the mean of the whole series in its standard deviations: the detector that is written first."""
+    """Distance from the mean of the whole series in its standard deviations: the detector that is written first.
+
+    0 everywhere in a series that does not vary.
+    """
     x = np.asarray(values, dtype=float)
-    return (x - np.nanmean(x)) / np.nanstd(x, ddof=1)
+    known = x[np.isfinite(x)]
+    sd = known.std(ddof=1) if len(known) > 1 else 0.0
+    return (x - known.mean()) / sd if sd > 0 else x * 0
 
 
 def rolling_z(values: Any, window: int = 28) -> np.ndarray:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import pandas as pd
 
 from opslib import columns, text
-from opslib.models.diagnosis import REST, Diagnosis, listed
-from opslib.report.finding import Action, Finding
+from opslib.models.diagnosis import Diagnosis
+from opslib.report.finding import Finding
 from opslib.text import Clean, say
 
-_METRIC = {"retention": "retention.n_day", "conversion": "funnel.conversion"}
+METRIC = {"retention": "retention.n_day", "conversion": "funnel.conversion"}
 
 
 def kpi_name(kpi: str, day_n: int = 1) -> str:
@@ -203,10 +202,13 @@ def near(what: str, name: str, detail: str) -> str:
 def _version(row: dict[str, Any]) -> str:
     if not row["version"]:
         return ""
+    what = say(zh="留存率", en="retention")
+    if row["step"]:
+        what = say(zh="「{step}」转化率", en="rate of “{step}”", step=columns.value_name("step", row["step"]))
     return say(
-        zh="集中在版本 {version}：{rate}（{n} 人），此前 {other}",
-        en="it lies in version {version}: {rate} ({n} users), {other} before",
-        version=row["version"], rate=text.percent(row["version_rate"]), n=text.number(row["version_n"]),
+        zh="集中在版本 {version}：{what} {rate}（{n} 人），上期这群人为 {other}",
+        en="it lies in version {version}: {what} {rate} ({n} users), that of the same group in the period before {other}",
+        what=Clean(what), version=row["version"], rate=text.percent(row["version_rate"]), n=text.number(row["version_n"]),
         other=text.percent(row["other_rate"]),
     )  # fmt: skip
 
@@ -237,7 +239,7 @@ def _none(found: Diagnosis, day_n: int) -> Finding:
             points=text.points(found.change),
         )
     return Finding(
-        "cause.none", "watch" if found.moved else "info", words, metric=_METRIC[found.kpi],
+        "cause.none", "watch" if found.moved else "info", words, metric=METRIC[found.kpi],
         value=found.change, low=found.low, high=found.high, n=found.n1, format="points",
     )  # fmt: skip
 
@@ -263,72 +265,3 @@ def _rest(found: Diagnosis) -> Finding:
         n=found.n1,
         format="points",
     )
-
-
-def actions(found: Diagnosis, facts: pd.DataFrame, *, due: dt.date, days: int = 14) -> list[Action]:
-    """The check to run next for every cause that pulled the rate down: owner, evidence, where the rate would come to."""
-    return [
-        Action(
-            _check(row),
-            row["owner"],
-            evidence=say(
-                zh="贡献 {points}（{span}）；修复后约多 {n} 人",
-                en="contributes {points} ({span}); about {n} more users once repaired",
-                points=text.points(row["contribution"]),
-                span=text.interval(row["low"], row["high"], "points"),
-                n=text.number(round(row["gain_users"])),
-            ),
-            metric=_METRIC[found.kpi],
-            baseline=found.after,
-            target=min(1.0, found.after - row["contribution"]),
-            due_on=str(due + dt.timedelta(days=days)),
-            format="percent",
-        )
-        for row in facts.to_dict("records")
-        if row["contribution"] < 0
-    ]
-
-
-def _check(row: dict[str, Any]) -> str:
-    name = Clean(who(row["segment"]))
-    if row["kind"] == "mix":
-        return say(
-            zh="核对{who}的投放定向、素材与出价：为何来得多而留得少", en="Check targeting, creatives and bids of {who}: why it brings many who do not stay",
-            who=name,
-        )  # fmt: skip
-    step = columns.value_name("step", row["step"]) if row["step"] else ""
-    if row["owner"] == "engineering":
-        return say(
-            zh="在版本 {version} 上复现{who}的「{step}」，对照旧版本查错误日志", en="Reproduce “{step}” on version {version} for {who}; compare its error logs with the version before",
-            version=row["version"], who=name, step=step or say(zh="首日流程", en="the first day"),
-        )  # fmt: skip
-    return say(
-        zh="回看{who}在「{step}」的录屏与埋点，定位哪一屏在流失", en="Watch sessions of {who} at “{step}” and find the screen where they leave",
-        who=name, step=step or say(zh="首日流程", en="the first day"),
-    )  # fmt: skip
-
-
-def cause_table(facts: pd.DataFrame) -> pd.DataFrame:
-    """The causes as a reader's table: cause, effect_kind, step, before and after, contribution, interval, share, gain, owner."""
-    return pd.DataFrame(
-        {
-            "cause": [who(s) for s in facts["segment"]], "effect_kind": facts["kind"], "step": facts["step"],
-            "rate_before": facts["before"], "rate_after": facts["after"], "contribution": facts["contribution"],
-            "low": facts["low"], "high": facts["high"], "of_change": facts["of_change"], "p": facts["p"],
-            "gain_users": facts["gain_users"].clip(lower=0).round(), "owner": facts["owner"],
-        }
-    )  # fmt: skip
-
-
-def bars_of(found: Diagnosis) -> pd.DataFrame:
-    """The waterfall's parts: each cause, then the rest of mix and rate; label, contribution, low, high."""
-    parts = listed(found)
-    names = [_brief_name(s, k) for s, k in zip(found.causes["segment"], found.causes["kind"], strict=True)]
-    rest = {"mix": say(zh="其余结构变化", en="Other mix"), "rate": say(zh="其余行为变化", en="Other behaviour")}
-    names += [rest[kind] for kind in parts.loc[parts["dimension"] == REST, "kind"]]
-    return parts.assign(cause=names)[["cause", "contribution", "low", "high"]]
-
-
-def _brief_name(segment: dict[str, Any], kind: str) -> str:
-    name = " · ".join(columns.value_name(d, "–" if v is None else v, 16) for d, v in segment.items())
-    return f"{columns.value_name('effect_kind', kind)} · {name or say(zh='全体', en='all')}"

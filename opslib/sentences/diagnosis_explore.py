@@ -12,10 +12,11 @@ from opslib.engine import Tables
 from opslib.errors import UsageError
 from opslib.metrics.newcomers import newcomers
 from opslib.models import diagnosis, mix_views
+from opslib.models.kpi_days import known_until
 from opslib.periods import Reporting
 from opslib.report import section
 from opslib.sentences import diagnosis as statements
-from opslib.sentences.diagnosis_parts import window
+from opslib.sentences.diagnosis_parts import bars_of, window
 from opslib.text import say
 
 PAIR = " × "
@@ -30,7 +31,8 @@ def choices(dimensions: Sequence[str]) -> dict[str, str]:
 def answer(
     tables: Tables, *, steps: Sequence[str], window_days: float, day_n: int, until: dt.date
 ) -> Callable[..., diagnosis.Diagnosis]:
-    """A function of kpi, two periods and a dimension that computes the change and shows its causes."""
+    """A function of kpi, two periods and a dimension that computes the change and shows its causes; `until`: last day of the data."""
+    known = known_until(until, day_n, window_days)
 
     def compute(
         kpi: str, start: dt.date, end: dt.date, compare_start: dt.date, compare_end: dt.date, dimension: str
@@ -46,7 +48,7 @@ def answer(
         _show(
             found,
             mix_views.by_dimension(cells, dimensions, steps=steps, kpi=kpi),
-            window(*periods, until, day_n),
+            window(*periods, known, day_n, window_days),
             day_n,
         )
         return found
@@ -67,7 +69,7 @@ def _show(found: diagnosis.Diagnosis, mixed: Any, note: str, day_n: int) -> None
         statements.kpi_name(found.kpi, day_n),
         *statements.asked(found),
         figure=figures.waterfall(
-            statements.bars_of(found), label="cause", value="contribution", start=found.before, end=found.after,
+            bars_of(found), label="cause", value="contribution", start=found.before, end=found.after,
             start_label=say(zh="上期", en="Before"), end_label=say(zh="本期", en="Now"),
         ),
         table=mixed[["dimension", "values", "mix", "rate_effect", "total_change"]],

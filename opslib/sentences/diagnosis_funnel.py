@@ -157,22 +157,22 @@ def instead(table: pd.DataFrame, step: str, before: str) -> Finding | None:
     if table.empty or not table["of"].iloc[0]:
         return None
     row = table.iloc[0]
-    where = say(zh="没有再做任何事", en="did nothing more") if not row["node"] else say(
-        zh="转去「{node}」", en="went to “{node}”", node=columns.value_name("event", row["node"])
+    where = say(zh="在时限内没有做别的事", en="did nothing else in time") if not row["node"] else say(
+        zh="接着去做「{node}」", en="went on to “{node}”", node=columns.value_name("event", row["node"])
     )  # fmt: skip
     return Finding(
         "instead.first", "info",
         say(
-            zh="走到「{before}」却没有「{step}」的 {n} 人中，{share} 之后{where}。",
+            zh="走到「{before}」却没有「{step}」的 {n} 人中，{share} {where}。",
             en="Of the {n} users who reached “{before}” but not “{step}”, {share} {where}.",
             before=step_name(before), step=step_name(step), n=text.number(row["of"]), share=text.percent(row["rate"]), where=Clean(where),
         ),
-        metric="paths.drop_off", value=row["rate"], low=row["low"], high=row["high"], n=row["of"], format="percent",
+        metric="diagnosis.instead", value=row["rate"], low=row["low"], high=row["high"], n=row["of"], format="percent",
     )  # fmt: skip
 
 
 def named_nodes(table: pd.DataFrame) -> pd.DataFrame:
-    left = say(zh="没有再做任何事", en="Did nothing more")
+    left = say(zh="时限内没有做别的事", en="Nothing else in time")
     return table.assign(node=[columns.value_name("event", n) if n else left for n in table["node"]])
 
 

@@ -3,38 +3,88 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from opslib import columns, text
 from opslib.models.changepoint import ChangePoint
-from opslib.models.diagnosis import Diagnosis
+from opslib.models.diagnosis import REST, Diagnosis, listed
 from opslib.models.mix_views import ALL
 from opslib.periods import Reporting
 from opslib.report.finding import Finding
-from opslib.sentences.diagnosis import kpi_name, near
+from opslib.sentences.diagnosis import kpi_name, near, who
 from opslib.text import Clean, say
 
 MOST_MARKS = 5
+OTHER = "Other"  # what the metrics call the values that they pool
 
 
-def window(current: Reporting, compared: Reporting, last: dt.date, day_n: int) -> str:
-    """Which days are compared, and which newest ones are left out because their day N is not over."""
+def window(current: Reporting, compared: Reporting, last: dt.date, day_n: int, window_days: float = 1.0) -> str:
+    """Which days are compared, and which newest ones, after `last`, are left out: their day N, or time for the steps, is not over."""
     days = (current.end - current.start).days + 1, (compared.end - compared.start).days + 1
     words = say(
-        zh="本期 {now}，对比 {before}。{last} 的新用户还没过完第 {n} 天，未计入。",
-        en="{now} against {before}. New users after {last} have not lived their day {n} yet and are left out.",
-        now=current.label(), before=compared.label(), last=str(last), n=day_n,
+        zh="本期 {now}，对比 {before}。{last} 之后来的新用户还没过完第 {n} 天与漏斗的 {window} 天时限，未计入。首日没有进入漏斗第一步的人算作没有进入：这样每一天的人时间相同。",
+        en="{now} against {before}. New users who came after {last} have not lived their day {n} and the {window}-day window of the funnel yet and are left out. Who did not take the first step on the first day counts as not entered: so users of every day have the same time.",
+        now=current.label(), before=compared.label(), last=str(last), n=day_n, window=f"{window_days:g}",
     )  # fmt: skip
-    if text.language() == "zh":
-        words = words.replace(f"{last} 的", f"{last} 之后的")
     if days[0] == days[1]:
         return words
     return say(
         zh="{words}两期天数不同（{a} 与 {b} 天）：比例可比，人数不可直接相减。",
         en="{words} The periods differ in length ({a} and {b} days): rates compare, numbers of users do not.",
         words=Clean(words), a=days[0], b=days[1],
+    )  # fmt: skip
+
+
+def unfinished(reached: dt.date, last: dt.date) -> str:
+    """That the newest day of the data breaks off and is left out whole; empty where it does not."""
+    if reached <= last:
+        return ""
+    return say(
+        zh="{day} 的数据当天没有到头就断了，整天不计入。",
+        en=" The data of {day} break off before the end of the day: that day is left out whole.",
+        day=str(reached),
+    )
+
+
+def cause_table(facts: pd.DataFrame) -> pd.DataFrame:
+    """The causes as a reader's table: cause, effect_kind, step, before and after, contribution, interval, share, gain, owner."""
+    return pd.DataFrame(
+        {
+            "cause": [who(s) for s in facts["segment"]], "effect_kind": facts["kind"], "step": facts["step"],
+            "rate_before": facts["before"], "rate_after": facts["after"], "contribution": facts["contribution"],
+            "low": facts["low"], "high": facts["high"], "of_change": facts["of_change"], "p": facts["p"],
+            "gain_users": facts["gain_users"].clip(lower=0).round(), "owner": facts["owner"],
+        }
+    )  # fmt: skip
+
+
+def bars_of(found: Diagnosis) -> pd.DataFrame:
+    """The waterfall's parts: each cause, then the rest of mix and rate; label, contribution, low, high."""
+    parts = listed(found)
+    names = [_brief_name(s, k) for s, k in zip(found.causes["segment"], found.causes["kind"], strict=True)]
+    rest = {"mix": say(zh="其余结构变化", en="Other mix"), "rate": say(zh="其余行为变化", en="Other behaviour")}
+    names += [rest[kind] for kind in parts.loc[parts["dimension"] == REST, "kind"]]
+    return parts.assign(cause=names)[["cause", "contribution", "low", "high"]]
+
+
+def _brief_name(segment: dict[str, Any], kind: str) -> str:
+    name = " · ".join(columns.value_name(d, "–" if v is None else v, 16) for d, v in segment.items())
+    return f"{columns.value_name('effect_kind', kind)} · {name or say(zh='全体', en='all')}"
+
+
+def pooled(cells: pd.DataFrame, dimensions: Sequence[str]) -> str:
+    """That a dimension has more values than are told apart; empty where none has."""
+    many = [d for d in dimensions if (cells[d] == OTHER).any()]
+    if not many:
+        return ""
+    return say(
+        zh="{names}的取值太多：人数最多的 {n} 个以外合为「{other}」。",
+        en=" {names}: too many values; those beyond the {n} with most users are one, “{other}”.",
+        names=("、" if text.language() == "zh" else ", ").join(columns.value_name("dimension", d) for d in many),
+        n=int(cells[many[0]].nunique()) - 1, other=columns.value_name(many[0], OTHER),
     )  # fmt: skip
 
 
@@ -60,11 +110,10 @@ def mixes(found: Diagnosis, table: pd.DataFrame, day_n: int = 1) -> list[Finding
             ("rate", say(zh="来自行为（各组自身变化）的为", en="behaviour within groups makes"), "rate_effect", "rate_low", "rate_high"),
         )
     ]  # fmt: skip
-    return told + [_reversal(r) for r in found.reversals.to_dict("records")]
+    return told + [_reversal(r, found.n0 + found.n1) for r in found.reversals.to_dict("records")]
 
 
-def _reversal(row: dict[str, Any]) -> Finding:
-    with_whole = row["up"] if row["total"] > 0 else row["down"]
+def _reversal(row: dict[str, Any], users: float) -> Finding:
     return Finding(
         f"simpson.{row['dimension']}",
         "watch",
@@ -74,7 +123,7 @@ def _reversal(row: dict[str, Any]) -> Finding:
             total=text.points(row["total"]), rate=text.points(row["rate"]), up=row["up"], down=row["down"],
             dimension=columns.value_name("dimension", row["dimension"]),
         ),
-        metric="diagnosis.change", value=row["rate"], n=with_whole, format="points",
+        metric="diagnosis.change", value=row["rate"], n=users, format="points",
         no_interval=say(zh="两期全部用户", en="all users of both periods"),
     )  # fmt: skip
 

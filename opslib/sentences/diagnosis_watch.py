@@ -49,8 +49,8 @@ def moved(watched: Watched, day_n: int = 1) -> list[Finding]:
             Finding(
                 "watch.none", "info",
                 say(
-                    zh="{n} 个指标里没有哪一个在这段时间换了水平（已校正多重比较）。",
-                    en="None of the {n} numbers changed its level in these days (corrected for their number).",
+                    zh="{n} 个指标里没有哪一个在这段时间换了水平。",
+                    en="None of the {n} numbers changed its level in these days.",
                     n=len(watched.levels),
                 ),
             )
@@ -66,12 +66,14 @@ def level(value: float, kind: str) -> str:
 def _moved(row: dict[str, Any], day_n: int) -> Finding:
     kind = FORMATS[row["kind"]]
     words = say(
-        zh="{kpi}从 {a} {way}到 {b}，始于 {day}（{low} 至 {high}）；与原水平相比，此后累计{more} {off}",
-        en="{kpi} {way} from {a} to {b} since {day} ({low} to {high}); against the old level that has been {off} {more} so far",
+        zh="{kpi}从 {a} {way}到 {b}，始于 {day}（{low} 至 {high}）；与原来的{old}相比，此后累计{more} {off}",
+        en="{kpi} {way} from {a} to {b} since {day} ({low} to {high}); against the old {old} that has been {off} {more} so far",
         kpi=name(row["kpi"], day_n), a=level(row["before"], row["kind"]), b=level(row["after"], row["kind"]),
         way=say(zh="降", en="fell") if row["change"] < 0 else say(zh="升", en="rose"),
         day=text.day(row["since"]), low=text.day(row["since_low"]), high=text.day(row["since_high"]),
-        more=say(zh="少", en="less" if row["kind"] == "money" else "fewer") if row["off"] < 0 else say(zh="多", en="more"), off=amount(row["off"], row["kind"]),
+        old=say(zh="水平", en="level") if row["kind"] == "rate" else say(zh="水平与趋势", en="level and its trend"),
+        more=say(zh="少", en="less" if row["kind"] == "money" else "fewer") if row["off"] < 0 else say(zh="多", en="more"),
+        off=amount(row["off"], row["kind"], days=row["kpi"] == "active"),
     )  # fmt: skip
     ends = [float(row[c]) for c in ("change", "low", "high")]
     rounded = [float(round(v)) for v in ends] if row["kind"] == "users" else ends
@@ -83,21 +85,27 @@ value=rounded[0], low=rounded[1], high=rounded[2],
     )  # fmt: skip
 
 
-def amount(off: float, kind: str) -> str:
-    """So many users, or so much money, without a sign."""
+def amount(off: float, kind: str, *, days: bool = False) -> str:
+    """So many users, or so much money, without a sign; `days`: a sum over days of users who come on several of them."""
     if kind == "money":
         return text.money(abs(off))
+    if days:
+        return say(zh="{n} 人日", en="{n} user-days", n=text.number(round(abs(off))))
     return say(zh="{n} 人", en="{n} users", n=text.number(round(abs(off))))
 
 
 def odd_days(watched: Watched, day_n: int = 1) -> Finding:
-    """The day that is off by most users, or that none is."""
+    """The day that is off by most users, or that none of those that could be judged is."""
+    if not watched.judged:
+        words = say(zh="没有哪一天可以判断是否超出预期。", en="No day could be judged against an expected band.")
+        return Finding("days.untested", "info", words)
     if watched.odd.empty:
         return Finding(
             "days.none", "info",
             say(
-                zh="{n} 个指标的每一天都在预期范围内。", en="Every day of all {n} numbers lies within its expected band.",
-                n=watched.bands["kpi"].nunique(),
+                zh="{n} 个指标可以判断的 {days} 个日数值都在预期范围内{rest}。",
+                en="All {days} daily values of {n} numbers that can be judged lie within their expected band{rest}.",
+                n=watched.bands["kpi"].nunique(), days=text.number(watched.judged), rest=Clean(_unjudged(watched)),
             ),
         )  # fmt: skip
     row = watched.odd.iloc[0]
@@ -105,14 +113,25 @@ def odd_days(watched: Watched, day_n: int = 1) -> Finding:
     return Finding(
         "days.odd", "watch",
         say(
-            zh="{n} 个指标日超出预期范围，影响最大的是 {day} 的{kpi}：{value}，预期 {expected}（{low} 至 {high}），相差约 {off}。",
-            en="{n} days of a number lie outside the expected band; the largest is {kpi} on {day}: {value}, expected {expected} ({low} to {high}), off by about {off}.",
-            n=len(watched.odd), day=text.day(row["day"]), value=level(row["value"], row["kind"]), expected=level(row["expected"], row["kind"]),
+            zh="可以判断的 {days} 个日数值里有 {n} 个超出预期范围{rest}；影响最大的是 {day} 的{kpi}：{value}，预期 {expected}（{low} 至 {high}），相差约 {off}。",
+            en="Outside the expected band: {n} of the {days} daily values that can be judged{rest}; the largest is {kpi} on {day}: {value}, expected {expected} ({low} to {high}), off by about {off}.",
+            n=len(watched.odd), days=text.number(watched.judged), rest=Clean(_unjudged(watched)), day=text.day(row["day"]), value=level(row["value"], row["kind"]), expected=level(row["expected"], row["kind"]),
             low=level(row["low"], row["kind"]), high=level(row["high"], row["kind"]), off=amount(row["off"], row["kind"]), kpi=_inside(row["kpi"], day_n),
         ),
         metric="diagnosis.expected", value=row["value"], format=kind,
         no_interval=say(zh="范围是预期，不是区间", en="the band is what was expected, no interval"),
     )  # fmt: skip
+
+
+def _unjudged(watched: Watched) -> str:
+    """How many days nothing can be said of, and why."""
+    if not watched.unjudged:
+        return ""
+    return say(
+        zh="（另有 {n} 个无法判断：节假日没有同类日子可比，或当天没有数据）",
+        en=" ({n} more cannot be judged: holidays with no other like them, or days without a value)",
+        n=text.number(watched.unjudged),
+    )
 
 
 def table(watched: Watched, day_n: int = 1) -> pd.DataFrame:
@@ -133,7 +152,7 @@ def table(watched: Watched, day_n: int = 1) -> pd.DataFrame:
 
 
 def _signed(row: dict[str, Any]) -> str:
-    return ("−" if row["off"] < 0 else "+") + amount(row["off"], row["kind"])
+    return ("−" if row["off"] < 0 else "+") + amount(row["off"], row["kind"], days=row["kpi"] == "active")
 
 
 def changes(watched: Watched, day_n: int = 1) -> pd.DataFrame:
@@ -146,14 +165,32 @@ def changes(watched: Watched, day_n: int = 1) -> pd.DataFrame:
 def left_out(watched: Watched, day_n: int = 1) -> str:
     """What the bands know, and the numbers with too few days for one."""
     words = say(
-        zh="预期范围与转折都扣除星期、中国法定节假日与调休；人数与金额另扣除直线趋势。p 值按 Holm 校正；最后不完整的日子不判断。",
-        en="Bands and levels know weekdays, Chinese holidays and working weekends; users and money a straight trend too. p is corrected by Holm; the last days, not yet complete, are not judged.",
-    )  # fmt: skip
-    if not watched.left_out:
-        return words
-    gone = ("、" if text.language() == "zh" else ", ").join(name(k, day_n) for k in watched.left_out)
-    return words + say(
-        zh="天数不足三周、未判断：{gone}。", en=" Fewer than three weeks, not judged: {gone}.", gone=gone
+        zh="预期范围与转折都扣除星期、中国法定节假日与调休；人数与金额另扣除直线趋势，换水平前后的数值是转折那天的。最后不完整的日子不判断。",
+        en="Bands and levels know weekdays, Chinese holidays and working weekends; users and money a straight trend too, and their levels are those of the day of change. The last days, not yet complete, are not judged.",
+    ) + _rule(watched, day_n)  # fmt: skip
+    for kpis, zh, en in (
+        (watched.left_out, "天数不足三周、未判断：{gone}。", " Fewer than three weeks, not judged: {gone}."),
+        (
+            watched.untested,
+            "平日太少、未判断是否换了水平：{gone}。",
+            " Too few ordinary days to judge the level: {gone}.",
+        ),
+    ):
+        gone = ("、" if text.language() == "zh" else ", ").join(name(k, day_n) for k in kpis)
+        words += say(zh=zh, en=en, gone=gone) if kpis else ""
+    return words
+
+
+def _rule(watched: Watched, day_n: int) -> str:
+    """From which p a number counts as moved: the one asked for by itself, the others together."""
+    if watched.asked not in watched.turns:
+        return say(
+            zh="p 值按 Holm 校正，不超过 1% 才算变了。", en=" p is corrected by Holm; at most 1 % counts as moved."
+        )
+    return say(
+        zh="要解释的{kpi}按自身的 p 值判断，其余指标的 p 值按 Holm 校正；不超过 1% 才算变了。",
+        en=" {kpi}, which is to be explained, is judged by its own p, the others by p corrected by Holm; at most 1 % counts as moved.",
+        kpi=name(watched.asked, day_n),
     )
 
 

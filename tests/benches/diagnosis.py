@@ -35,7 +35,7 @@ STEP = """
 picked AS MATERIALIZED (
     SELECT user_key AS u, event, ts, day FROM {events} e WHERE event IN {steps} AND day >= '{first}'
     AND user_key IN (SELECT u FROM people)
-), t1 AS (SELECT u, min(ts) AS t1 FROM picked WHERE event = '{s1}' AND day <= '{last}' GROUP BY ALL),
+), t1 AS (SELECT u, min(ts) AS t1 FROM picked p JOIN people USING (u) WHERE event = '{s1}' AND p.day = people.day GROUP BY ALL),
 t2 AS (SELECT u, t1, min(ts) AS t2 FROM picked JOIN t1 USING (u) WHERE event = '{s2}' AND ts > t1 AND ts <= t1 + INTERVAL 1 DAY GROUP BY ALL),
 t3 AS (SELECT u, t1, t2, min(ts) AS t3 FROM picked JOIN t2 USING (u) WHERE event = '{s3}' AND ts > t2 AND ts <= t1 + INTERVAL 1 DAY GROUP BY ALL),
 t4 AS (SELECT u, t1, t2, t3, min(ts) AS t4 FROM picked JOIN t3 USING (u) WHERE event = '{s4}' AND ts > t3 AND ts <= t1 + INTERVAL 1 DAY GROUP BY ALL),
