@@ -263,7 +263,7 @@ def coverage(attributes: pd.DataFrame, users: pd.Index, least: float) -> str:
     known = {c: float(held[c].notna().mean()) for c in held.columns}
     if not known:
         return say(zh="用户表没有其他属性。", en="The table of users holds no further attributes.")
-    said = [f"{attribute(c)} {text.percent(v, 0)}" for c, v in sorted(known.items())]
+    said = [f"{text.shown(attribute(c))} {text.percent(v, 0)}" for c, v in sorted(known.items())]
     few = [c for c, v in known.items() if v < least]
     end = (
         say(zh="；低于 {least} 的不参与比较", en="; those below {least} are not compared", least=text.percent(least, 0))
@@ -273,6 +273,6 @@ def coverage(attributes: pd.DataFrame, users: pd.Index, least: float) -> str:
     return say(
         zh="只比较注册满 28 天的用户。用户属性的填充率：{said}{end}。",
         en="Users registered for 28 days or more. Share of users of whom an attribute is known: {said}{end}.",
-        said=say(zh="、", en=", ").join(said),
+        said=text.Clean(say(zh="、", en=", ").join(said)),
         end=end,
     )
