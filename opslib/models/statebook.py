@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
@@ -64,11 +62,16 @@ def returning(flows: pd.DataFrame) -> pd.Series:
     return sums["here"] / sums["users"]
 
 
-def forecast(steps: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def step(moves: pd.DataFrame, number: int) -> pd.DataFrame:
+    """The flows of one step of `metrics.states.past_transitions`; without rows where it is not there."""
+    return moves[moves["step"] == number].drop(columns="step")
+
+
+def forecast(moves: pd.DataFrame) -> pd.DataFrame:
     """Users in each state after as long again as the flows took, and how far the same rule was off before.
 
-    `steps`: flows of equal length, the newest first, each from where the next one ends. One row per state, and one for
-    those here (new, active or retained) together.
+    `moves` as `metrics.states.past_transitions`. One row per state, and one for those here (new, active or retained)
+    together.
 
     Columns
     -------
@@ -88,9 +91,10 @@ def forecast(steps: Sequence[pd.DataFrame]) -> pd.DataFrame:
     ------
     TooLittleError  if users are in a state out of which no flow was seen.
     """
+    steps = [step(moves, k) for k in range(1 + int(moves["step"].max()))] if len(moves) else [moves]
     found = _totalled(_step(steps[0], _now(steps[0])))
-    came = [_with_here(_now(step)) for step in steps[:-1]]
-    told = [_foretold(step) for step in steps[1:]]
+    came = [_with_here(_now(flows)) for flows in steps[:-1]]
+    told = [_foretold(flows) for flows in steps[1:]]
     misses = [np.log((a + 0.5) / (t + 0.5)) for a, t in zip(came, told, strict=True) if t is not None]
     if len(misses) >= CHECKS:
         chance = (found["high"] - found["low"]) / 2 / 1.96 / found["expected"].where(found["expected"] > 0)
@@ -122,10 +126,10 @@ def _totalled(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame([row])], ignore_index=True)
 
 
-def _foretold(step: pd.DataFrame) -> np.ndarray | None:
+def _foretold(flows: pd.DataFrame) -> np.ndarray | None:
     """What the rule foretold when a step was over; None where it could not yet."""
     try:
-        return _with_here(_step(step, _now(step))["expected"].to_numpy())
+        return _with_here(_step(flows, _now(flows))["expected"].to_numpy())
     except TooLittleError:
         return None
 

@@ -81,18 +81,27 @@ def persona_table(sizes: pd.DataFrame, traits: pd.DataFrame, called: dict[int, s
 def personas(found: Personas, table: pd.DataFrame, of: int) -> Finding:
     """How many personas hold, and which is the largest."""
     top, rich = table.iloc[0], table.sort_values("spent").iloc[-1]
+    most = (
+        say(
+            zh="，人均消费最高的是「{rich}」（{spent}）",
+            en=", the one that spends most “{rich}” ({spent} a user)",
+            rich=rich["persona"],
+            spent=text.money(rich["spent"]),
+        )
+        if rich["spent"] > 0
+        else ""
+    )
     return Finding(
         "personas.found",
         "info",
         say(
-            zh="行为稳定地分成 {k} 类人（重抽样一致性 {ari}），最大的是「{name}」（{share}），人均消费最高的是「{rich}」（{spent}）。",
-            en="Behaviour falls into {k} groups that hold (agreement when drawn again {ari}); the largest is “{name}” ({share}), the one that spends most “{rich}” ({spent} a user).",
+            zh="行为稳定地分成 {k} 类人（重抽样一致性 {ari}），最大的是「{name}」（{share}）{most}。",
+            en="Behaviour falls into {k} groups that hold (agreement when drawn again {ari}); the largest is “{name}” ({share}){most}.",
             k=found.k,
             ari=text.number(found.stability, 2),
             name=top["persona"],
             share=text.percent(top["share"]),
-            rich=rich["persona"],
-            spent=text.money(rich["spent"]),
+            most=text.Clean(most),
         ),
         metric="segment.persona",
         value=found.k,

@@ -53,7 +53,7 @@ def trust(model: ChurnModel) -> Finding:
     worst, chance = found.worst, found.gap_by_chance()
     good = worst["gap"] <= max(CALIBRATED, chance)
     verdict = (
-        say(zh="，在 {most} 以内", en=", within {most}", most=pp(CALIBRATED))
+        say(zh="，在 {most}以内", en=", within {most}", most=pp(CALIBRATED))
         if worst["gap"] <= CALIBRATED
         else say(zh="，偶然即可解释", en=", which chance alone may explain")
         if good
