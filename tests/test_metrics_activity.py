@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from opslib.errors import UsageError
 from opslib.metrics.activity import active_users, dau_mau, stickiness
 from opslib.metrics.lifecycle import daily_states, lifecycle
-from opslib.metrics.states import states, transitions
+from opslib.metrics.states import past_transitions, states, transitions
 
 D0 = dt.date(2026, 1, 1)
 TENTH = max(1, settings().max_examples // 10)  # invariances need fewer examples than definitions
@@ -295,6 +295,19 @@ def test_transitions_join_the_states_of_two_days(visits, before, later):
     found = transitions(table, before=day(before), after=day(before + later)).to_pandas()
     assert {(r.from_state, r.to_state): r.users for r in found.itertuples()} == expected
     assert all(r.size == sum(n for (f, _), n in expected.items() if f == r.from_state) for r in found.itertuples())
+
+
+@settings(max_examples=TENTH * 2)
+@given(some_visits, st.integers(0, 60), st.integers(1, 20), st.integers(1, 3))
+def test_past_transitions_are_the_moves_of_each_step(visits, after, days, steps):
+    then = [oracle.states(dated(visits), day(after - days * k), 7, 3, 7, 30) for k in range(steps + 1)]
+    expected = Counter(
+        (k, then[k + 1].get(user, "unseen"), state) for k in range(steps) for user, state in then[k].items()
+    )
+    found = past_transitions(events(visits), after=day(after), days=days, steps=steps).to_pandas()
+    assert {(r.step, r.from_state, r.to_state): r.users for r in found.itertuples()} == expected
+    sizes = found.groupby(["step", "from_state"])["users"].transform("sum")
+    assert (found["size"] == sizes).all()
 
 
 # Invariances

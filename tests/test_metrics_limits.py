@@ -61,7 +61,7 @@ LIMITS = [
     (activity_rfm, "days", 1, 3650, {}),
     (profile, "days", 28, 3650, {}),
     (profile, "offset_hours", -12, 14, {}),
-    (slipping, "horizon_days", 1, 84, {}),
+    (slipping, "horizon_days", 1, 154, {}),
     (slipping, "recent_days", 1, 90, {}),
     (tastes, "days", 1, 3650, {}),
     (channel_users, "activation_days", 0, 365, {}),

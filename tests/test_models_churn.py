@@ -148,6 +148,33 @@ def test_the_worst_tenth_of_right_risks_stays_below_the_gap_of_chance_as_often_a
     assert all(q.worst["gap"] > q.gap_by_chance() for q in off), "risks that are wrong are not excused"
 
 
+def test_a_user_on_several_days_makes_no_risk_look_better_known():
+    rng = np.random.default_rng(7)
+    p = rng.beta(1, 4, 3_000)
+    y = (rng.random(len(p)) < p).astype(int)
+    once, who = quality(y, p), np.repeat(np.arange(len(p)), 3)
+    thrice = quality(np.repeat(y, 3), np.repeat(p, 3), users=who)
+    assert thrice.users == 3_000 and thrice.n == 9_000
+    assert (thrice.auc_low, thrice.auc_high) == pytest.approx((once.auc_low, once.auc_high), abs=1e-9)
+    assert list(thrice.deciles.spread) == pytest.approx(list(once.deciles.spread), rel=0.02)
+    widths = thrice.deciles.high - thrice.deciles.low
+    assert list(widths) == pytest.approx(list(once.deciles.high - once.deciles.low), rel=0.02)
+    careless = quality(np.repeat(y, 3), np.repeat(p, 3))
+    assert careless.gap_by_chance() < 0.65 * thrice.gap_by_chance()
+
+
+def test_the_interval_of_the_auc_holds_the_true_one_as_often_as_said():
+    rng = np.random.default_rng(11)
+    p = rng.beta(1, 4, 400_000)
+    true = roc_auc_score(rng.random(len(p)) < p, p)
+    hits = 0
+    for _ in range(300):
+        risk = rng.choice(p, 400)
+        found = quality((rng.random(400) < risk).astype(int), risk)
+        hits += found.auc_low <= true <= found.auc_high
+    assert 0.91 < hits / 300 < 0.985
+
+
 def test_reasons_name_what_raises_this_users_risk():
     x, left = period(2)
     model = fit_churn(x, left)

@@ -16,7 +16,7 @@ from opslib import stats
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics import contacts, habits, segments
 from opslib.models import behaviour, customers, early, outreach, people, plays, rhythm, slipping, statebook, voices
-from opslib.models.scoring import quality
+from opslib.models.personas import Personas
 from opslib.sentences import users as statements
 from opslib.sentences import users_outreach, users_people
 from opslib.text import speaking
@@ -117,6 +117,18 @@ def test_every_past_day_is_judged_by_its_own_weeks(con):
         (20, "a", 1, 0, 0.0), (20, "b", 0, 1, 7.0), (40, "a", 1, 0, 0.0)]  # fmt: skip
 
 
+def test_a_part_of_the_users_is_the_same_on_all_days_where_the_warehouse_has_integers_for_them(con):
+    tables = [bound("users", [user(f"u{i}") for i in range(9)])]
+    tables += [bound("daily", [did(f"u{i}", n) for i in range(9) for n in (10, 30)])]
+    tables += [bound("orders", [order(f"{i}", f"u{i}", 10, 7.0) for i in range(9)])]
+    how = {"until": day(50), "ago": (20, 40), "horizon_days": 10, "recent_days": 1}
+    keyed = [t.mutate(user_key=t.user_id.replace("u", "").cast("int64")) for t in tables]
+    some = con.to_pandas(segments.slipping(*keyed, one_in=4, **how))
+    assert sorted(zip(some.ago, some.user_id, strict=True)) == [(k, f"u{i}") for k in (20, 40) for i in (0, 4, 8)]
+    assert (some.orders == 1).all()
+    assert len(con.to_pandas(segments.slipping(*tables, one_in=4, **how))) == 18, "nothing to divide: everybody"
+
+
 def test_gaps_lie_within_the_days_asked_for_and_each_user_weighs_one(con):
     daily = [did("a", n) for n in (9, 10, 12, 20, 21)] + [did("b", n) for n in (10, 20)] + [did("c", 20)]
     got = con.to_pandas(habits.usage_gaps(bound("daily", daily), until=day(20), days=11))
@@ -211,6 +223,11 @@ def flows(*moves: tuple[str, str, int]) -> pd.DataFrame:
     return pd.DataFrame(moves, columns=["from_state", "to_state", "users"])
 
 
+def stacked(*steps: pd.DataFrame) -> pd.DataFrame:
+    """The flows of several steps, the newest first, as one table."""
+    return pd.concat([table.assign(step=k) for k, table in enumerate(steps)], ignore_index=True)
+
+
 def test_the_ledger_closes_and_slipping_away_is_compared_with_the_month_before():
     now = flows(
         ("active", "active", 60),
@@ -227,9 +244,47 @@ def test_the_ledger_closes_and_slipping_away_is_compared_with_the_month_before()
     lost = lost.assign(rate_low=0.3, rate_high=0.5)
     found = statements.slipped(lost, 28)
     assert found.level == "act" and found.value == 40 / 110 and found.base == 0.1
-    ahead = statebook.forecast(now, before)
+    assert statements.slipped(lost, 28, short=True).level == "watch", "a short threshold raises no alarm"
+    ahead = statebook.by_state(statebook.forecast(stacked(now, before)))
     assert ahead.set_index("state").at["new", "expected"] == 30, "as many new users come as came"
     assert ahead["expected"].sum() == pytest.approx(240, abs=3)
+
+
+def walk(rng: np.random.Generator, steps: int, spread: float) -> list[pd.DataFrame]:
+    """Flows of so many steps, the oldest first: in each, users stay active by a chance that differs from step to step."""
+    active, gone, story = 3_000, 3_000, []
+    for _ in range(steps):
+        stay, back = (1 / (1 + np.exp(-rng.normal(mean, spread))) for mean in (0.8, -2.0))
+        kept, returned = rng.binomial(active, stay), rng.binomial(gone, back)
+        new = rng.poisson(600)
+        moves = [("active", "active", kept), ("active", "churned", active - kept), ("churned", "active", returned)]
+        story.append(flows(*moves, ("churned", "churned", gone - returned), ("unseen", "active", new)))
+        active, gone = kept + returned + new, active - kept + gone - returned
+    return story
+
+
+def test_the_forecast_holds_what_comes_as_often_as_said_where_flows_change():
+    rng, held, narrow = np.random.default_rng(4), [], []
+    for _ in range(80):
+        *past, coming = walk(rng, 6, 0.15)
+        came = coming.groupby("to_state")["users"].sum()["active"]
+        for kept, steps in ((held, past[::-1]), (narrow, past[:-3:-1])):
+            row = statebook.forecast(stacked(*steps)).set_index("state").loc["active"]
+            kept.append(row["low"] <= came <= row["high"])
+    assert np.mean(held) >= 0.9, "chance and the misses of four earlier forecasts"
+    assert np.mean(narrow) < 0.8, "one miss cannot tell how much flows change; the page says so"
+
+
+def test_the_note_of_the_forecast_says_what_its_interval_holds():
+    story = walk(np.random.default_rng(1), 5, 0.1)[::-1]
+    with speaking("en"):
+        assert "the misses of 4 earlier forecasts" in statements.ahead_note(statebook.forecast(stacked(*story)), 28)
+        assert "chance only" in statements.ahead_note(statebook.forecast(stacked(*story[:2])), 28)
+    told = statebook.forecast(stacked(*story)).set_index("state")
+    assert told.at["here", "users"] == told.loc[["new", "active", "retained"], "users"].sum()
+    assert told.at["here", "foretold"] == pytest.approx(
+        told.loc[["new", "active", "retained"], "foretold"].sum(), abs=2
+    )
 
 
 def test_a_sentence_withholds_what_its_table_withholds():
@@ -243,9 +298,44 @@ def test_all_users_in_one_state_have_a_ledger_and_no_invented_flow(state):
     book = statebook.ledger(flows(("unseen", state, 50)))
     assert book["users"].sum() == 50
     with speaking("en"), pytest.raises(TooLittleError, match="no flow was observed"):
-        statebook.forecast(flows(("unseen", state, 50)), flows())
+        statebook.forecast(stacked(flows(("unseen", state, 50)), flows()))
     lost = statebook.lost(flows(("unseen", state, 50)), flows())
     assert lost.iloc[0].tolist() == [0, 0, 0, 0] and statements.slipped(lost, 28) is None
+
+
+def gaps_of(*lengths: int) -> pd.DataFrame:
+    """Gaps between active days, ten users for each length."""
+    return pd.DataFrame({"gap": lengths, "pairs": 10, "weight": 10.0})
+
+
+ASKED = {"new_days": 7, "active_days": 3, "silent_days": 0, "churn_days": 0}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "silent", "churn"),
+    [((1, 2, 3, 7, 60), 7, 30), ((1, 2, 3, 8, 60), 14, 60), ((9, 9, 9, 15, 60), 31, 120), ((40,) * 5, 31, 120), ((60,), 7, 30)],
+    ids=["to a week", "over a week", "over a fortnight", "longer than any", "too few gaps"],
+)  # fmt: skip
+def test_nobody_is_called_silent_for_coming_as_often_as_users_do(lengths, silent, churn):
+    rule = rhythm.rule(gaps_of(*lengths), **ASKED)
+    assert (rule["silent_days"], rule["churn_days"]) == (silent, churn)
+    assert rhythm.short(gaps_of(*lengths), rule) == (lengths == (40,) * 5)
+
+
+def test_thresholds_that_were_asked_for_stay_and_the_page_says_where_they_are_short():
+    weekly, gaps = rhythm.rule(gaps_of(1), **ASKED), gaps_of(9, 9, 9, 15, 60)
+    own = rhythm.rule(gaps, **ASKED | {"silent_days": 10})
+    assert (own["silent_days"], own["churn_days"]) == (10, 60)
+    assert rhythm.rule(gaps, **ASKED | {"silent_days": 40})["churn_days"] == 160
+    assert rhythm.rule(gaps, **ASKED | {"churn_days": 45})["churn_days"] == 45
+    table = rhythm.interval(gaps)
+    with speaking("en"):
+        short = statements.thresholds(table, own, 10)
+        adapted = statements.thresholds(table, rhythm.rule(gaps, **ASKED), 0)
+    assert short.level == "watch" and "raise silent_days" in short.text
+    assert adapted.level == "info" and "silent after 31 days and as churned after 120" in adapted.text
+    assert statements.thresholds(rhythm.interval(gaps_of(1, 2, 3, 4)), weekly, 0) is None
+    assert rhythm.short(gaps, own) and not rhythm.short(gaps, rhythm.rule(gaps, **ASKED))
 
 
 # Segments and personas
@@ -304,6 +394,15 @@ def test_a_continuum_and_a_single_user_have_no_personas():
         behaviour.behaviour(crowd(1), NO_TASTES)
     with pytest.raises(TooLittleError):
         behaviour.needs_groups(pd.Series(dtype=object))
+
+
+@pytest.mark.parametrize("spent", [0.0, 12.5])
+def test_without_orders_no_persona_is_said_to_spend_most(spent):
+    table = pd.DataFrame({"persona": ["a", "b"], "share": [0.6, 0.4], "spent": [0.0, spent]})
+    found = Personas(k=2, labels=np.zeros(2), stability=0.9, criterion=pd.DataFrame(), clustering=None)
+    with speaking("en"):
+        told = users_people.personas(found, table, 100).text
+    assert ("spends most “b”" in told) == (spent > 0) and told.endswith(".")
 
 
 def test_three_users_apart_from_all_others_are_no_persona():
@@ -553,18 +652,36 @@ def test_planted_segments_are_recovered_as_personas_with_their_needs(sampled, li
     )
 
 
-def test_risks_are_calibrated_in_every_tenth_of_the_later_period_at_several_ends(sampled, lived):
-    """A tenth holds some 400 users: two points of sampling error in the upper ones, so that the worst of ten right tenths is
-    off by three points half the time. Each end must be within chance, and all ends together within three points."""
-    end, con = pd.Timestamp(sampled.truths["end"]), lived["con"]
-    judged = []
-    for back in (0, 28, 42):
-        until = str((end - pd.Timedelta(days=back)).date())
-        asked = segments.slipping(
-            lived["users"], lived["daily"], lived["orders"], until=until, ago=slipping.days_ago(28), offset_hours=8
-        )
-        found = slipping.learn(con.to_pandas(asked)).quality
-        assert found.worst["gap"] <= max(0.03, found.gap_by_chance()) and found.auc > 0.8 and found.lift(0.1) > 3
-        judged.append(found)
-    together = quality(np.concatenate([q.y for q in judged]), np.concatenate([q.p for q in judged]))
-    assert together.worst["gap"] <= 0.03 and abs(together.slope - 1) < 0.15
+@pytest.fixture(scope="module")
+def past(sampled, lived) -> pd.DataFrame:
+    """Past days of the sample, a fortnight apart, as far back as there are any."""
+    asked = segments.slipping(
+        lived["users"], lived["daily"], lived["orders"], until=sampled.truths["end"],
+        ago=tuple(range(28, 180, 14)), offset_hours=8,
+    )  # fmt: skip
+    return lived["con"].to_pandas(asked)
+
+
+@pytest.mark.parametrize("back", [0, 14, 28])
+def test_risks_are_calibrated_in_every_tenth_of_later_days_at_several_ends(past, back):
+    days = past.assign(ago=past["ago"] - back)
+    found = slipping.learn(days[days["ago"].isin(slipping.days_ago(28))]).quality
+    assert found.worst["gap"] <= 0.03 and abs(found.slope - 1) < 0.15
+    assert found.days >= 4 and found.users < found.n and found.auc_low > 0.8 and found.lift(0.1) > 3
+
+
+def test_a_day_is_judged_by_what_was_known_on_it(past):
+    """The newest 84 days turn into nonsense: what is predicted on the oldest judged days stays the same."""
+    days = past[past["ago"].isin(slipping.days_ago(28))]
+    spoiled = days.assign(left=days["left"].where(days["ago"] >= 98 + 28, 1 - days["left"]))
+    one, two = slipping.learn(days).quality, slipping.learn(spoiled).quality
+    oldest = (days["ago"] == 98).sum()
+    assert one.days == 6 and (one.p[-oldest:] == two.p[-oldest:]).all()
+    assert (one.p[:oldest] != two.p[:oldest]).any()
+
+
+def test_a_short_history_is_judged_on_one_day_and_a_shorter_one_has_no_model(past):
+    found = slipping.learn(past[past["ago"].isin([28, 56])]).quality
+    assert found.days == 1 and found.n == (past["ago"] == 28).sum() == found.users
+    with speaking("en"), pytest.raises(TooLittleError, match="history is too short"):
+        slipping.learn(past[past["ago"] == 28])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis import _
 
@@ -36,8 +38,16 @@ def recent(rows: ir.Table, day: str, last: ir.DateScalar, days: int) -> ir.Table
 
     Bounds on the day itself, which an engine holds against the files' own statistics; on `away` it would read every file.
     """
-    inside = rows.filter(rows[day].between(first_day(index(last) - (days - 1)), last))
+    inside = rows.filter(rows[day].between(earlier(last, days - 1), last))
     return inside.mutate(away=lived(inside[day], last))
+
+
+def earlier(last: ir.DateScalar, days: int) -> ir.DateScalar:
+    """The day so many days before; a day that is known is counted back here, which spares every query the way through numbers."""
+    known = last.op()
+    if isinstance(known, ops.Literal):
+        return ibis.date(known.value - dt.timedelta(days))
+    return first_day(index(last) - days)
 
 
 def within(table: ir.Table, day: str, period: Period | None, metric: str) -> ir.Table:

@@ -30,8 +30,9 @@ def contacted(touches: ir.Table, *, until: Day | None = None, days: int = 28) ->
     """
     whole(days, 1, 3650, "days", "contacted")
     last = observed_until(touches, until, "contacted")
-    rows = recent(touches.filter(touches.campaign_id.notnull()), "day", last, days)
-    return rows.select("user_id", days_ago=rows["away"].cast("int64")).distinct()
+    rows = recent(identified(touches).filter(_.campaign_id.notnull()), "day", last, days)
+    found = rows.group_by("user_id", "away").agg(shown_id=_.shown_id.min())
+    return found.select(user_id=_.shown_id, days_ago=_.away.cast("int64"))
 
 
 def returned(daily: ir.Table, orders: ir.Table, *, after: Day, before: Day | None = None) -> ir.Table:

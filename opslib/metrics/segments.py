@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import identified, last_day, lived, named, recent
-from opslib.metrics._periods import Day, first_day, index, observed_until, whole
+from opslib.metrics._acquired import earlier, identified, last_day, lived, named, recent
+from opslib.metrics._periods import Day, observed_until, whole
 
 SOCIAL = ("like", "comment", "favorite", "share", "follow")
 BUYING = ("add_to_cart", "checkout", "pay")
@@ -40,7 +40,8 @@ def rfm(orders: ir.Table, *, until: Day | None = None, days: int = 365) -> ir.Ta
     ValueError  if `days` is not 1 to 3650.
     """
     whole(days, 1, 3650, "days", "rfm")
-    return _bought(orders, last_day(orders.paid_day, until, "rfm"), days)
+    found = _bought(identified(orders), last_day(orders.paid_day, until, "rfm"), days, shown_id=_.shown_id.min())
+    return found.select("recency", "frequency", "monetary", user_id=_.shown_id).relocate("user_id")
 
 
 def activity_rfm(daily: ir.Table, *, until: Day | None = None, days: int = 90) -> ir.Table:
@@ -163,12 +164,12 @@ def _profile(
     ).relocate("user_id", "channel", "platform", "tenure_days")
 
 
-def _bought(orders: ir.Table, last: ir.DateScalar, days: int) -> ir.Table:
-    rows = recent(orders, "paid_day", last, days)
+def _bought(orders: ir.Table, last: ir.DateScalar, days: int, **further: ir.Deferred) -> ir.Table:
+    rows = recent(orders, "paid_day", last, days).group_by("user_id")
     left = _.amount - _.refunded.fill_null(0.0)
-    rows = rows.select("user_id", "away", net=ibis.ifelse(left > 0, left, 0.0))
-    found = rows.group_by("user_id").agg(recency=_.away.min(), frequency=_.count(), monetary=_.net.sum())
-    return found.mutate(recency=_.recency.cast("int64"), frequency=_.frequency.cast("int64"))
+    net = ibis.ifelse(left > 0, left, 0.0)
+    whole_numbers = {"recency": _.away.min().cast("int64"), "frequency": _.count().cast("int64")}
+    return rows.agg(**whole_numbers, monetary=net.sum(), **further)
 
 
 def _counts(rows: ir.Table) -> dict[str, ir.IntegerValue]:
@@ -201,11 +202,12 @@ def slipping(
     orders: ir.Table,
     *,
     until: Day | None = None,
-    ago: Sequence[int] = (28, 56, 63, 70, 77, 84),
+    ago: Sequence[int] = tuple(range(28, 155, 14)),
     horizon_days: int = 28,
     recent_days: int = 7,
     days: int = 90,
     offset_hours: int = 0,
+    one_in: int = 1,
 ) -> ir.Table:
     """Users who were active lately on some past days, as they looked then, and whether they left.
 
@@ -218,13 +220,15 @@ def slipping(
     further : the columns of `profile` at the end of that day
 
     Definition: what happened after the day is in `left` only. Days whose horizon is not over by `until` are absent.
+    `one_in` takes users whose integer in the warehouse divides by it; everybody on an engine without these integers.
     Error: rows of one user on several days are not independent.
     Source: terms.yml, `churn.risk`.
 
     Raises
     ------
-    ValueError  if no day is `horizon_days` ago, or as `profile`.
+    ValueError  if no day is `horizon_days` ago, `one_in` is below 1, or as `profile`.
     """
+    whole(one_in, 1, 10**9, "one_in", "slipping")
     whole(horizon_days, 1, 365, "horizon_days", "slipping")
     whole(recent_days, 1, days, "recent_days", "slipping")
     over = [k for k in ago if k >= horizon_days]
@@ -232,11 +236,13 @@ def slipping(
         raise ValueError(f"slipping: ago must hold a number of days of at least {horizon_days}, got {list(ago)!r}")
     last = observed_until(daily, until, "slipping")
     users, daily, orders = contract.keyed(users.mutate(shown=users.user_id), daily, orders)
+    if one_in > 1 and users.user_id.type().is_integer():
+        users, daily, orders = (table.filter(table.user_id % one_in == 0) for table in (users, daily, orders))
     parts = []
     for k in over:
-        day = first_day(index(last) - k)
+        day = earlier(last, k)
         rows = _profile(users, daily, orders, day, days, offset_hours).filter(_.days_away < recent_days)
-        back = recent(daily, "day", first_day(index(last) - k + horizon_days), horizon_days)
+        back = recent(daily, "day", earlier(last, k - horizon_days), horizon_days)
         back = back.select(back_id="user_id").distinct()
         joined = rows.left_join(back, rows.user_id == back.back_id)
         left = ibis.ifelse(joined.back_id.isnull(), 1, 0).cast("int64")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
+
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics._filters import Step
-from opslib.metrics._periods import Day, as_day, observed_until
+from opslib.metrics._periods import Day, as_day, observed_until, whole
 from opslib.metrics._states import check, judged
 from opslib.metrics._visits import visits
 
@@ -91,15 +94,60 @@ def transitions(
     ------
     ValueError  if `after` is not later than `before`, or as `states`.
     """
-    check("transitions", new_days, active_days, silent_days, churn_days)
+    rule = (new_days, active_days, silent_days, churn_days)
+    return _moved(events, before, after, event, rule).order_by("from_state", "to_state")
+
+
+def _moved(events: ir.Table, before: Day, after: Day, event: Step, rule: tuple[int, int, int, int]) -> ir.Table:
+    """`transitions` in no order."""
+    check("transitions", *rule)
     days = [as_day(before, "before", "transitions"), as_day(after, "after", "transitions")]
     if days[0] >= days[1]:
         raise ValueError(f"transitions: after must be later than before, got {days[0]} to {days[1]}")
 
     rows = visits(events, event, until=days[1], metric="transitions")
     ends = {"from_state": ibis.date(days[0]), "to_state": ibis.date(days[1])}
-    moved = judged(rows, ends, new_days, active_days, silent_days, churn_days)
+    moved = judged(rows, ends, *rule)
     moved = moved.mutate(from_state=ibis.ifelse(_.first_day > ends["from_state"], UNSEEN, _.from_state))
     counts = moved.group_by("from_state", "to_state").agg(users=_.count())
     size = _.users.sum().over(ibis.window(group_by="from_state")).cast("int64")
-    return counts.mutate(size=size).order_by("from_state", "to_state")
+    return counts.mutate(size=size)
+
+
+def past_transitions(
+    events: ir.Table,
+    *,
+    after: Day,
+    days: int = 28,
+    steps: int = 5,
+    event: Step = None,
+    new_days: int = 7,
+    active_days: int = 3,
+    silent_days: int = 7,
+    churn_days: int = 30,
+) -> ir.Table:
+    """The flows between states over several steps of equal length, one before the other.
+
+    One row per (step, from_state, to_state) that some user took.
+
+    Columns
+    -------
+    step       : int     0 is the step that ends on `after`, 1 the one that ends where it begins, and so on
+    from_state, to_state, users, size : as `transitions`
+
+    Definition: `transitions` of the `days` days of each step. Steps before the first event are absent.
+    Error: a multinomial interval on each row of a step's matrix, users / size.
+    Source: terms.yml, `state.transitions`.
+
+    Raises
+    ------
+    ValueError  if `days` is not 1 to 3650 or `steps` not 1 to 60, or as `states`.
+    """
+    whole(days, 1, 3650, "days", "past_transitions")
+    whole(steps, 1, 60, "steps", "past_transitions")
+    rule = (new_days, active_days, silent_days, churn_days)
+    ends = [as_day(after, "after", "past_transitions") - dt.timedelta(days * k) for k in range(steps + 1)]
+    moves = [_moved(events, before, end, event, rule) for end, before in itertools.pairwise(ends)]
+    parts = [table.mutate(step=ibis.literal(k, "int64")).relocate("step") for k, table in enumerate(moves)]
+    found = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return found.order_by("step", "from_state", "to_state")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,7 @@ from opslib.errors import TooLittleError
 from opslib.text import say
 
 PAIRS = 30
+STATES = ((7, 30), (14, 60), (31, 120))  # days away from which a user is silent, and has churned
 PERIODS = ((1, "day"), (3, "three_days"), (7, "week"), (14, "fortnight"), (31, "month"))
 
 
@@ -47,6 +50,30 @@ def interval(gaps: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         [{"median": at("weight", 0.5), "p80": p80, "median_pairs": at("pairs", 0.5), "period": period, "pairs": pairs}]
     )
+
+
+def rule(gaps: pd.DataFrame, *, new_days: int, active_days: int, silent_days: int, churn_days: int) -> dict[str, int]:
+    """The thresholds of the states; `silent_days` and `churn_days` of 0 are taken from the users' own rhythm.
+
+    Definition: the shortest of `STATES` whose silence is as long as four of five gaps, the last of them where none is, the
+    first where too few gaps are known: nobody is called silent for coming as users do. A churn for a silence that was
+    asked for is that of the shortest of `STATES` with one as long, else four times as long.
+    """
+    usual = _usual(gaps)
+    silent = silent_days or next((silent for silent, _ in STATES if usual <= silent), STATES[-1][0])
+    churn = churn_days or next((churn for at, churn in STATES if silent <= at), 4 * silent)
+    return {"new_days": new_days, "active_days": active_days, "silent_days": silent, "churn_days": churn}
+
+
+def short(gaps: pd.DataFrame, rule: Mapping[str, int]) -> bool:
+    """Whether users count as silent sooner than one gap in five ends."""
+    return _usual(gaps) > rule["silent_days"]
+
+
+def _usual(gaps: pd.DataFrame) -> float:
+    """The days within which four of five gaps end; 0 where too few are known."""
+    known = len(gaps) and gaps["pairs"].sum() >= PAIRS
+    return float(interval(gaps)["p80"].iloc[0]) if known else 0.0
 
 
 def power_curve(counts: pd.DataFrame, *, days: int = 28, often: float = 0.75) -> pd.DataFrame:

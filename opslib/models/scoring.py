@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ class Quality:
 
     `auc` 0.5 is chance; `brier` 0 is perfect; `ap` average precision; `slope` and `intercept` of the calibration (1 and
     0 are right; a slope below 1 is overconfident); `deciles` one row per tenth of the risks (decile, n, predicted,
-    observed, low, high, spread: the standard error of `observed` if the risks are right).
+    observed, low, high, spread: the standard error of `observed` if the risks are right). `n` rows are of `users` users
+    on `days` days; `auc_low` and `auc_high` are the interval of `auc`.
     """
 
     n: int
@@ -31,6 +32,10 @@ class Quality:
     deciles: pd.DataFrame
     y: np.ndarray
     p: np.ndarray
+    users: int
+    auc_low: float
+    auc_high: float
+    days: int = 1
 
     def lift(self, share: float = 0.1) -> float:
         """Events among the `share` of users with the highest risks, against the average."""
@@ -80,13 +85,16 @@ def outcomes(y: Any, p: Any) -> tuple[np.ndarray, np.ndarray]:
     return y, p
 
 
-def quality(y: Any, p: Any) -> Quality:
+def quality(y: Any, p: Any, *, users: Any = None) -> Quality:
     """The quality of risks `p` (probabilities) for outcomes `y` (0 or 1).
+
+    `users` names the user of each row where one user may have several, as on several days: these are not independent.
 
     Definition: AUC and average precision by ranks, Brier as the mean square error; calibration by a logistic regression
     of y on the log odds of p; deciles by rank of p, ties kept in the order given.
-    Error: Wilson intervals of the observed rates; `gap_by_chance` for the worst of the ten together.
-    Source: scikit-learn's definitions; Cox 1958 (calibration slope).
+    Error: Wilson intervals of the observed rates, with n divided by the design effect of users' several rows;
+    `gap_by_chance` for the worst of the ten together; the AUC's from its influence, summed over each user's rows.
+    Source: scikit-learn's definitions; Cox 1958 (calibration slope); Obuchowski 1997 (AUC of clustered data); Kish 1965.
 
     Raises
     ------
@@ -104,19 +112,46 @@ def quality(y: Any, p: Any) -> Quality:
                 n=len(y),
             )
         )
+    who = np.arange(len(y)) if users is None else pd.factorize(np.asarray(users, dtype=object))[0]
+    if len(who) != len(y):
+        raise ValueError(f"scoring: {len(who)} users for {len(y)} outcomes")
     intercept, slope = calibration(y, p)
+    auc = float(roc_auc_score(y, p))
+    half = 1.959964 * _auc_error(y, p, auc, who)
     return Quality(
         len(y),
         int(y.sum()),
-        float(roc_auc_score(y, p)),
+        auc,
         float(np.mean((y - p) ** 2)),
         float(average_precision_score(y, p)),
         slope,
         intercept,
-        _deciles(y, p),
+        _deciles(y, p, who),
         y,
         p,
+        int(who.max()) + 1,
+        max(0.0, auc - half),
+        min(1.0, auc + half),
     )
+
+
+def pooled(parts: list[tuple[Any, Any, Any]]) -> Quality:
+    """The quality over several days, each as (y, p, users), `p` being what was predicted on that day."""
+    y, p, users = (np.concatenate([np.asarray(part[k], dtype=object) for part in parts]) for k in range(3))
+    return replace(quality(y.astype(float), p.astype(float), users=users), days=len(parts))
+
+
+def _auc_error(y: np.ndarray, p: np.ndarray, auc: float, who: np.ndarray) -> float:
+    """The standard error of the AUC: each row moves it by how well it is placed among the rows of the other outcome."""
+    with_event, without = np.sort(p[y == 1]), np.sort(p[y == 0])
+
+    def below(others: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return (np.searchsorted(others, at) + np.searchsorted(others, at, side="right")) / 2 / len(others)
+
+    placed = np.where(
+        y == 1, (below(without, p) - auc) / len(with_event), (1 - below(with_event, p) - auc) / len(without)
+    )
+    return float(np.sqrt((np.bincount(who, weights=placed) ** 2).sum()))
 
 
 def _logit(p: np.ndarray) -> np.ndarray:
@@ -137,16 +172,25 @@ def calibration(y: np.ndarray, p: np.ndarray) -> tuple[float, float]:
     return float("nan"), float("nan")
 
 
-def _deciles(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
+def _deciles(y: np.ndarray, p: np.ndarray, who: np.ndarray) -> pd.DataFrame:
     from statsmodels.stats.proportion import proportion_confint
 
     rank = np.argsort(np.argsort(p, kind="stable"), kind="stable")
     tenth = np.minimum(rank * 10 // len(p), 9) + 1
-    table = (
-        pd.DataFrame({"decile": tenth, "p": p, "y": y, "v": p * (1 - p)})
-        .groupby("decile")
-        .agg(n=("y", "size"), predicted=("p", "mean"), hits=("y", "sum"), observed=("y", "mean"), v=("v", "sum"))
+    rows = pd.DataFrame({"decile": tenth, "p": p, "y": y, "v": p * (1 - p)})
+    table = rows.groupby("decile").agg(
+        n=("y", "size"), predicted=("p", "mean"), hits=("y", "sum"), observed=("y", "mean"), v=("v", "sum")
     )
-    low, high = proportion_confint(table.hits, table.n, method="wilson")
-    table = table.assign(low=low, high=high, spread=np.sqrt(table["v"]) / table["n"])
+    effect = _design_effect(tenth, y - p, who)
+    low, high = proportion_confint(table.hits / effect, table.n / effect, method="wilson")
+    table = table.assign(low=low, high=high, spread=np.sqrt(table["v"] * effect) / table["n"])
     return table.drop(columns=["hits", "v"]).reset_index()
+
+
+def _design_effect(tenth: np.ndarray, missed: np.ndarray, who: np.ndarray) -> pd.Series:
+    """For each tenth by how much users with several rows in it widen its variance; never below 1."""
+    rows = pd.DataFrame({"decile": tenth, "who": who, "e": missed})
+    rows["e"] -= rows.groupby("decile")["e"].transform("mean")
+    together = (rows.groupby(["decile", "who"])["e"].sum() ** 2).groupby("decile").sum()
+    apart = (rows["e"] ** 2).groupby(rows["decile"]).sum()
+    return (together / apart.where(apart > 0)).fillna(1.0).clip(lower=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from opslib.errors import TooLittleError
 from opslib.models.lifecycle import expected_states
@@ -12,6 +13,8 @@ from opslib.text import say
 STATES = ("new", "active", "retained", "silent", "churned")
 HERE, GONE = ("new", "active", "retained"), ("silent", "churned")
 UNSEEN = "unseen"
+STEPS = 5  # of flows that are looked at: the last, and four before to see how far the rule was off
+CHECKS = 2  # earlier forecasts from which their misses tell how much flows change
 
 
 def ledger(flows: pd.DataFrame) -> pd.DataFrame:
@@ -59,34 +62,76 @@ def returning(flows: pd.DataFrame) -> pd.Series:
     return sums["here"] / sums["users"]
 
 
-def forecast(flows: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
-    """Users in each state after as long again as the flows took, and how far the same rule was off this time.
+def step(moves: pd.DataFrame, number: int) -> pd.DataFrame:
+    """The flows of one step of `metrics.states.past_transitions`; without rows where it is not there."""
+    return moves[moves["step"] == number].drop(columns="step")
 
-    One row per state.
+
+def forecast(moves: pd.DataFrame) -> pd.DataFrame:
+    """Users in each state after as long again as the flows took, and how far the same rule was off before.
+
+    `moves` as `metrics.states.past_transitions`. One row per state, and one for those here (new, active or retained)
+    together.
 
     Columns
     -------
     state : str
     users : float            users today
-    expected, low, high : float  users then, with the interval of the model
+    expected, low, high : float  users then, with the interval of the forecast
     foretold : float         what the flows of the month before foretold for today, in whole users
     off      : float         users − foretold, as a share of `foretold`
+    checks   : int           earlier forecasts that could be compared with what came
 
     Definition: one step of the transition matrix of the last flows; as many new users come as came, into the same
     states. One step of four weeks, not four of a week: a state's users differ in how long they have been in it.
-    Error: the interval holds chance only. That flows change is not in it: `off` shows how much they did this time.
+    Error: chance, and how far the same rule was off before (root mean square of the log ratios), as a t interval with as
+    many degrees of freedom as checks; fewer than two checks cannot tell that flows change, and leave chance alone.
 
     Raises
     ------
     TooLittleError  if users are in a state out of which no flow was seen.
     """
-    found = _step(flows, _now(flows))
+    steps = [step(moves, k) for k in range(1 + int(moves["step"].max()))] if len(moves) else [moves]
+    found = _totalled(_step(steps[0], _now(steps[0])))
+    came = [_with_here(_now(flows)) for flows in steps[:-1]]
+    told = [_foretold(flows) for flows in steps[1:]]
+    misses = [np.log((a + 0.5) / (t + 0.5)) for a, t in zip(came, told, strict=True) if t is not None]
+    if len(misses) >= CHECKS:
+        chance = (found["high"] - found["low"]) / 2 / 1.96 / found["expected"].where(found["expected"] > 0)
+        spread = np.sqrt(chance.fillna(0.0) ** 2 + np.mean(np.square(misses), axis=0))
+        factor = np.exp(float(student.ppf(0.975, len(misses))) * spread)
+        found = found.assign(low=found["expected"] / factor, high=found["expected"] * factor)
+    last = told[0].round() if told and told[0] is not None else np.full(len(found), np.nan)
     table = found.rename(columns={"now": "users"}).round({"expected": 0, "low": 0, "high": 0})
+    return table.assign(
+        foretold=last, off=(table["users"] - last) / np.where(last > 0, last, np.nan), checks=len(misses)
+    )
+
+
+def by_state(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a forecast that are states."""
+    return table[table["state"] != "here"]
+
+
+def _with_here(users: np.ndarray) -> np.ndarray:
+    """The users of each state, and those here together."""
+    return np.append(users, users[[STATES.index(name) for name in HERE]].sum())
+
+
+def _totalled(table: pd.DataFrame) -> pd.DataFrame:
+    """With a row for those here; counts of states are negatively correlated, so the sum of half-widths is wide enough."""
+    here = table[table["state"].isin(HERE)]
+    now, expected, half = here["now"].sum(), here["expected"].sum(), (here["high"] - here["low"]).sum() / 2
+    row = {"state": "here", "now": now, "expected": expected, "low": expected - half, "high": expected + half}
+    return pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+
+
+def _foretold(flows: pd.DataFrame) -> np.ndarray | None:
+    """What the rule foretold when a step was over; None where it could not yet."""
     try:
-        told = _step(earlier, _now(earlier))["expected"].round()
+        return _with_here(_step(flows, _now(flows))["expected"].to_numpy())
     except TooLittleError:
-        told = pd.Series(np.nan, index=range(len(STATES)))
-    return table.assign(foretold=told, off=(table["users"] - told) / told.where(told > 0))
+        return None
 
 
 def _now(flows: pd.DataFrame) -> np.ndarray:

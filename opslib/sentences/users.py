@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from opslib import columns, privacy, text
 from opslib.errors import TooLittleError
-from opslib.models.statebook import STATES
+from opslib.models.rhythm import STATES as RULES
+from opslib.models.statebook import CHECKS, STATES
 from opslib.report.finding import Finding
 from opslib.text import say
 
@@ -29,14 +32,17 @@ def census() -> str:
     return say(zh="全量", en="census")
 
 
-def slipped(lost: pd.DataFrame, days: int) -> Finding | None:
-    """The share of those here a month ago who are gone, against the month before."""
+def slipped(lost: pd.DataFrame, days: int, *, short: bool = False) -> Finding | None:
+    """The share of those here a month ago who are gone, against the month before.
+
+    `short`: the thresholds are shorter than the users' rhythm, so that being away is no alarm.
+    """
     row = lost.iloc[0]
     if not row["of"]:
         return None
     rate = row["hits"] / row["of"]
     worse, better = row["low"] > 0, row["high"] < 0
-    level = "act" if worse else "good" if better else "info"
+    level = ("watch" if short else "act") if worse else "good" if better else "info"
     base = row["base_hits"] / row["base_of"] if row["base_of"] else np.nan
     turn = (
         say(
@@ -160,58 +166,84 @@ def groups(table: pd.DataFrame, state: str, by: str) -> Finding | None:
 
 def ahead(table: pd.DataFrame, weeks: int) -> Finding:
     """How many will be here, and what this rule was worth last time."""
-    here = table[table["state"].isin(["new", "active", "retained"])]
-    now, then, told = here["users"].sum(), here["expected"].sum(), here["foretold"].sum(min_count=1)
-    # Counts of states are negatively correlated: the sum of their half-widths is wide enough.
-    half = (here["high"] - here["low"]).sum() / 2
-    off = (now - told) / told if told and np.isfinite(told) else np.nan
+    row = table[table["state"] == "here"].iloc[0]
     check = (
         say(
             zh="同一算法对今天的预测偏差 {off}",
             en="for today the same rule was off by {off}",
-            off=text.percent(off, sign=True),
+            off=text.percent(row["off"], sign=True),
         )
-        if np.isfinite(off)
+        if np.isfinite(row["off"])
         else say(zh="历史太短，没有检验", en="the history is too short to check the rule")
     )
     return Finding(
         "users.ahead",
-        "watch" if then + half < now else "info",
+        "watch" if row["high"] < row["users"] else "info",
         say(
             zh="若流转不变，{weeks} 周后在用约 {then} 人（现在 {now}）；{check}。",
             en="If flows stay as they are, about {then} users will be here in {weeks} weeks (now {now}); {check}.",
             weeks=weeks,
-            then=text.number(then, 0),
-            now=text.number(now),
+            then=text.number(row["expected"], 0),
+            now=text.number(row["users"]),
             check=check,
         ),
         metric="state.forecast",
-        value=then,
-        low=then - half,
-        high=then + half,
-        n=now,
-        base=now,
+        value=row["expected"],
+        low=row["low"],
+        high=row["high"],
+        n=row["users"],
+        base=row["users"],
     )
 
 
-def too_short(table: pd.DataFrame, silent_days: int) -> Finding | None:
-    """That the states' thresholds are shorter than users' own rhythm."""
-    row = table.iloc[0]
-    if row["p80"] <= silent_days:
+def ahead_note(table: pd.DataFrame, days: int) -> str:
+    """What the interval of the forecast holds."""
+    checks = int(table["checks"].iloc[0])
+    held = (
+        say(zh="区间含随机波动与此前 {k} 次预测的偏差", en="the interval holds chance and the misses of {k} earlier forecasts", k=checks)
+        if checks >= CHECKS
+        else say(zh="历史太短，看不出流转的变化，区间只含随机波动", en="too short a history to see flows change: the interval holds chance only")
+    )  # fmt: skip
+    return say(
+        zh="用最近 {days} 天的流转再走一步，新增按同样人数；{held}。",
+        en="One more step of the last {days} days' flows, with as many new users; {held}.",
+        days=days,
+        held=held,
+    )
+
+
+def thresholds(table: pd.DataFrame, rule: Mapping[str, int], asked: int) -> Finding | None:
+    """Which thresholds the states have, where not the usual ones; that they are shorter than users' own rhythm, if so."""
+    row, silent = table.iloc[0], rule["silent_days"]
+    short, adapted = row["p80"] > silent, not asked and silent != RULES[0][0]
+    if not short and not adapted:
         return None
-    return Finding(
-        "users.threshold",
-        "watch",
+    told = (
         say(
             zh="五分之一的间隔超过 {p80} 天，而 {silent} 天没来就记为沉默：门槛比用户的节奏短，建议把 silent_days、churn_days 调长。",
             en="One gap in five is longer than {p80} days, yet after {silent} days a user counts as silent: raise silent_days and churn_days to the users' rhythm.",
             p80=text.number(row["p80"]),
-            silent=silent_days,
-        ),
+            silent=silent,
+        )
+        if short
+        else say(
+            zh="五分之四的间隔不超过 {p80} 天，所以沉默与流失的门槛按用户的节奏取 {silent} 天与 {churn} 天（常用的是 {usual} 天与 {gone} 天）。",
+            en="Four of five gaps are {p80} days at most, so a user counts as silent after {silent} days and as churned after {churn}, by the users' own rhythm (usual: {usual} and {gone}).",
+            p80=text.number(row["p80"]),
+            silent=silent,
+            churn=rule["churn_days"],
+            usual=RULES[0][0],
+            gone=RULES[0][1],
+        )
+    )
+    return Finding(
+        "users.threshold",
+        "watch" if short else "info",
+        told,
         metric="activity.usage_interval",
         value=row["p80"],
         n=row["pairs"],
-        base=silent_days,
+        base=silent,
         no_interval=census(),
     )
 

@@ -1,4 +1,4 @@
-"""What the report on users says about leaving and reaching out: risk, plays, lists, and what the last lists did."""
+"""What the report on users says about reaching out: plays, lists, and what the last lists did."""
 
 from __future__ import annotations
 
@@ -7,105 +7,11 @@ import datetime as dt
 import pandas as pd
 
 from opslib import text
-from opslib.models.churn import ChurnModel
 from opslib.models.outreach import Outreach
 from opslib.models.plays import Plan
 from opslib.report import write_list
 from opslib.report.finding import Action, Finding
-from opslib.sentences.users import pp
-from opslib.sentences.users_people import feature
 from opslib.text import say
-
-CALIBRATED = 0.03  # the largest gap between predicted and observed in a tenth, as a share
-
-
-def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int) -> Finding:
-    """How many of those here are about to leave, and why."""
-    n, of = int((scored["risk"].astype(float) >= at_least).sum()), len(scored)
-    why = (
-        say(
-            zh="首要原因多是「{why}」（{share}）",
-            en="the first reason is mostly “{why}” ({share})",
-            why=feature(drivers.iloc[0]["feature"]),
-            share=text.percent(drivers.iloc[0]["share"], 0),
-        )
-        if len(drivers)
-        else say(zh="没有突出的原因", en="no reason stands out")
-    )
-    return Finding(
-        "churn.at_risk",
-        "watch" if of and n / of >= 0.1 else "info",
-        say(
-            zh="在用的 {of} 人中，{n} 人今后 {days} 天离开的可能性不低于 {least}；{why}。",
-            en="Of {of} users here, {n} have a chance of {least} or more to leave in the next {days} days; {why}.",
-            of=text.number(of),
-            n=text.number(n),
-            days=days,
-            least=text.percent(at_least, 0),
-            why=why,
-        ),
-        metric="churn.risk",
-        value=n,
-        n=of,
-        no_interval=say(zh="校准见下图", en="see the calibration"),
-    )
-
-
-def trust(model: ChurnModel) -> Finding:
-    """How good the risks were on a later period."""
-    found = model.quality
-    assert found is not None
-    worst, chance = found.worst, found.gap_by_chance()
-    good = worst["gap"] <= max(CALIBRATED, chance)
-    verdict = (
-        say(zh="：偶然即可解释", en=": chance alone may explain it")
-        if worst["gap"] <= chance
-        else say(zh="，但差得不多", en=", yet it is not far off")
-        if good
-        else say(zh="：风险只宜排序，不宜当作概率", en=": use the risks to rank users, not as chances")
-    )
-    return Finding(
-        "churn.quality",
-        "info" if good else "watch",
-        say(
-            zh="在之后的时期检验：AUC {auc}，风险最高的一成人离开的比例是平均的 {lift} 倍。十等分中差得最多的一组预测 {told}、实际 {seen}（{low} 至 {high}），差 {gap}；{n} 人的检验即使预测全对，最差一组也可能差到 {chance}{so}。",
-            en="Checked on a later period: AUC {auc}, the tenth with the highest risk left {lift} times as often as the average. The tenth that is furthest off was predicted {told} and came to {seen} ({low} to {high}), off by {gap}; with {n} users even right risks would be off by up to {chance} in their worst tenth{so}.",
-            auc=text.number(found.auc, 2),
-            lift=text.number(found.lift(0.1), 1),
-            told=text.percent(worst["predicted"]),
-            seen=text.percent(worst["observed"]),
-            low=text.percent(worst["low"]),
-            high=text.percent(worst["high"]),
-            gap=pp(worst["gap"]),
-            n=text.number(found.n),
-            chance=pp(chance),
-            so=verdict,
-        ),
-        metric="churn.risk",
-        value=found.auc,
-        n=found.n,
-        format="decimal",
-        no_interval=say(zh="只有一个留出期", en="one hold-out period only"),
-    )
-
-
-def risk_note(model: ChurnModel, days: int) -> str:
-    """What the model is, and what it is not."""
-    effects = model.effects.head(3)
-    return say(
-        zh="加法逻辑回归，用更早的几天拟合并校准，在之后 {days} 天检验；信息最多的特征：{names}。原因是关联，不是因果。",
-        en="An additive logistic model, fitted and calibrated on earlier days, judged on the {days} days after; the most telling features: {names}. Reasons are associations, no causes.",
-        days=days,
-        names=say(zh="、", en=", ").join(feature(f) for f in effects["feature"]),
-    )
-
-
-def risk_list(scored: pd.DataFrame, at_least: float) -> pd.DataFrame:
-    """Users at risk, the highest first, with what raises it most."""
-    rows = scored[scored["risk"].astype(float) >= at_least].sort_values("risk", ascending=False)
-    reasons = {c: [feature(v) if isinstance(v, str) else "" for v in rows[c]] for c in ("reason_1", "reason_2")}
-    return rows.assign(**reasons).rename_axis("user_id").reset_index()[["user_id", "risk", "reason_1", "reason_2"]]
-
 
 PLAY_FORMATS = {"lift": "points", "extra": "number"}
 

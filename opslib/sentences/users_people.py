@@ -81,18 +81,27 @@ def persona_table(sizes: pd.DataFrame, traits: pd.DataFrame, called: dict[int, s
 def personas(found: Personas, table: pd.DataFrame, of: int) -> Finding:
     """How many personas hold, and which is the largest."""
     top, rich = table.iloc[0], table.sort_values("spent").iloc[-1]
+    most = (
+        say(
+            zh="，人均消费最高的是「{rich}」（{spent}）",
+            en=", the one that spends most “{rich}” ({spent} a user)",
+            rich=rich["persona"],
+            spent=text.money(rich["spent"]),
+        )
+        if rich["spent"] > 0
+        else ""
+    )
     return Finding(
         "personas.found",
         "info",
         say(
-            zh="行为稳定地分成 {k} 类人（重抽样一致性 {ari}），最大的是「{name}」（{share}），人均消费最高的是「{rich}」（{spent}）。",
-            en="Behaviour falls into {k} groups that hold (agreement when drawn again {ari}); the largest is “{name}” ({share}), the one that spends most “{rich}” ({spent} a user).",
+            zh="行为稳定地分成 {k} 类人（重抽样一致性 {ari}），最大的是「{name}」（{share}）{most}。",
+            en="Behaviour falls into {k} groups that hold (agreement when drawn again {ari}); the largest is “{name}” ({share}){most}.",
             k=found.k,
             ari=text.number(found.stability, 2),
             name=top["persona"],
             share=text.percent(top["share"]),
-            rich=rich["persona"],
-            spent=text.money(rich["spent"]),
+            most=text.Clean(most),
         ),
         metric="segment.persona",
         value=found.k,
@@ -263,7 +272,7 @@ def coverage(attributes: pd.DataFrame, users: pd.Index, least: float) -> str:
     known = {c: float(held[c].notna().mean()) for c in held.columns}
     if not known:
         return say(zh="用户表没有其他属性。", en="The table of users holds no further attributes.")
-    said = [f"{attribute(c)} {text.percent(v, 0)}" for c, v in sorted(known.items())]
+    said = [f"{text.shown(attribute(c))} {text.percent(v, 0)}" for c, v in sorted(known.items())]
     few = [c for c, v in known.items() if v < least]
     end = (
         say(zh="；低于 {least} 的不参与比较", en="; those below {least} are not compared", least=text.percent(least, 0))
@@ -273,6 +282,6 @@ def coverage(attributes: pd.DataFrame, users: pd.Index, least: float) -> str:
     return say(
         zh="只比较注册满 28 天的用户。用户属性的填充率：{said}{end}。",
         en="Users registered for 28 days or more. Share of users of whom an attribute is known: {said}{end}.",
-        said=say(zh="、", en=", ").join(said),
+        said=text.Clean(say(zh="、", en=", ").join(said)),
         end=end,
     )

@@ -19,6 +19,7 @@ from tests.benches._users_data import LAST, files, warehouse
 PROMISE = 1.1
 TABLES = ("events", "daily", "users", "orders", "content", "touches")
 BEFORE = "2026-06-03"  # 28 days earlier
+PAST = (28, 56, 63, 70, 77, 84)  # days ago
 
 RFM = """
 SELECT user_id, DATE '{last}' - max(paid_day) AS recency, count(*) AS frequency,
@@ -128,14 +129,12 @@ def bench_users_slipping(data: Data) -> Bench:
     """Six days in the past, each with its own features and what came after it."""
 
     def ours(t: engine.Tables) -> ibis.Table:
-        return segments.slipping(t.users, t.daily, t.orders, until=LAST, offset_hours=8)
+        return segments.slipping(t.users, t.daily, t.orders, until=LAST, ago=PAST, offset_hours=8)
 
     one = PROFILE.replace("'{last}'", "'{{at}}'")
     gone = "SELECT {{ago}} AS ago, (NOT EXISTS (FROM {daily} d WHERE d.user_key = p.user_key AND day > DATE '{{at}}' AND day <= DATE '{{at}}' + 28))::INT AS left, * EXCLUDE user_key"
     part = f"{gone} FROM ({one.replace('SELECT u.user_id,', 'SELECT u.user_key, u.user_id,')}) p WHERE days_away < 7"
-    return _bench(
-        data, "who left, six days of the past", ours, " UNION ALL ".join(_on(part, k) for k in (28, 56, 63, 70, 77, 84))
-    )
+    return _bench(data, "who left, six days of the past", ours, " UNION ALL ".join(_on(part, k) for k in PAST))
 
 
 def _on(sql: str, ago: int) -> str:
