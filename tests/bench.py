@@ -184,6 +184,7 @@ def growth(name: str, cpu: float, data: Data) -> str:
     taken = json.loads(path.read_text()) if path.exists() else {}
     own = taken.setdefault(name, {})
     own[str(data.events)] = cpu
+    path.parent.mkdir(parents=True, exist_ok=True)  # not there where only benches with data of their own ran
     path.write_text(json.dumps(taken, indent=1))
     fewer = max((int(events) for events in own if int(events) < data.events), default=None)
     return f"{cpu / own[str(fewer)]:.1f}× of {fewer / 1e6:g} M" if fewer else ""

@@ -23,6 +23,8 @@ from opslib.models import content_time as over_time
 from opslib.models.content import KEEP
 from opslib.sentences import content as statements
 from opslib.sentences import content_more as more
+from opslib.sentences import content_time as timing
+from opslib.sentences import content_tracking as tracking
 
 
 def happened(event: str, item: str | None, n: int = 1, day: int = 5, user: str = "u", **more) -> list[dict]:
@@ -441,6 +443,60 @@ def test_posts_without_reach_are_compared_and_on_no_list(con):
         both = pd.concat([shared, shared.assign(category="d", shares=90)])
         said = more.rates(content_groups.chain(both, "category"), "category", more.rate_format(table))
     assert said and "%" not in said[0].text and said[0].format == "decimal"
+
+
+def test_posts_tell_the_hour_of_publishing_and_supply_against_demand(con):
+    def post(at: str, category: str, likes: int, reach: int = 1_000) -> dict:
+        return {"published_at": at, "category": category, "likes": str(likes), "reach": str(reach)}
+
+    early = [
+        post(f"2026-01-{d:02d} 22:30:00", c, n) for d in range(1, 11) for c, n in (("a", 30 + d), ("b", 3 + d % 2))
+    ]
+    late = [post(f"2026-01-{d:02d} 13:10:00", "a", 10 + d % 3) for d in range(1, 11)]
+    rows = [item(f"p{i}") | row | {"title": f"p{i}"} for i, row in enumerate([*early, *late])]
+    got = con.to_pandas(content.content_numbers(bound("content", rows)))
+    table = content_lists.judged(content_lists.clean(content_lists.posts(got)))
+    # By hand: 06:30 and 21:10 in Shanghai; expected are the category's likes for each impression.
+    likes = {(r["published_at"][11:13], r["category"]): [] for r in rows}
+    for r in rows:
+        likes[r["published_at"][11:13], r["category"]].append(int(r["likes"]))
+    usual = (sum(likes["22", "a"]) + sum(likes["13", "a"])) / 20
+    found = over_time.post_hours(table, "Asia/Shanghai").set_index("hour")
+    assert found.index.tolist() == ["06:00", "21:00"] and found["items"].tolist() == [20, 10]
+    assert found.loc["21:00", "lift"] == pytest.approx(sum(likes["13", "a"]) / (10 * usual) - 1)
+    every = sum(likes["22", "a"]) + sum(likes["22", "b"])
+    assert found.loc["06:00", "lift"] == pytest.approx(every / (10 * usual + sum(likes["22", "b"])) - 1)
+    assert (found["low"] < found["lift"]).all() and (found["lift"] < found["high"]).all()
+    supply = content_groups.supply(
+        content_groups.of_posts(table, "category"), table.assign(opens=table["hits"]), "category"
+    )
+    total = sum(map(sum, likes.values()))
+    want = supply.set_index("category").loc["b", ["published", "impressions", "supply", "demand"]].tolist()
+    assert want == pytest.approx([10, 10_000, 1 / 3, sum(likes["22", "b"]) / total])
+    with text.speaking("en"):
+        words = more.supply(supply, "reactions")
+        assert [w.id for w in words] == ["content.supply.more", "content.supply.less"] and "reactions" in words[0].text
+        assert "first days" not in timing.hours(found.reset_index(), "reactions").text
+
+
+def test_posts_without_reach_are_a_trouble_and_have_no_share_of_impressions(con):
+    got = con.to_pandas(content.content_numbers(posts(*[{"likes": 5 + i} for i in range(12)])))
+    every = content_lists.posts(got)
+    told = content_lists.troubles(pd.DataFrame(columns=["issue", "n", "of", "example"]), every)
+    assert told[["trouble", "n", "of", "example"]].values.tolist() == [["no_exposure", 12, 12, "p0"]]
+    counts = content_groups.of_posts(content_lists.judged(content_lists.clean(every)), "category")
+    assert counts["impressions"].isna().all()
+    with text.speaking("en"):
+        assert "not judged by exposure" in tracking.troubles(told)[0].text
+
+
+def test_what_became_of_a_trouble_is_said_as_it_is():
+    rows = [
+        {"trouble": name, "n": 2, "of": 8, "example": "c1"} for name in ("no_position", "negative_dwell", "more_opens")
+    ]
+    with text.speaking("en"):
+        said = [finding.text for finding in tracking.troubles(pd.DataFrame(rows))]
+    assert "a place of their own" in said[0] and "the opens count" in said[1] and "in no rate" in said[2]
 
 
 def test_weighted_interactions_of_posts_are_counted_against_their_reach(con):

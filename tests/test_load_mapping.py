@@ -91,6 +91,8 @@ def test_a_date_in_a_time_column_is_its_local_midnight(tmp_path):
         ("05/01/2026 10:00", {"format": "%d/%m/%Y %H:%M", "tz": "Asia/Shanghai"}, dt.datetime(2026, 1, 5, 2)),
         ("20260105 10:00 +0800", {"format": "%Y%m%d %H:%M %z"}, dt.datetime(2026, 1, 5, 2)),
         ("2026年1月5日", {"format": "%Y年%m月%d日"}, dt.datetime(2026, 1, 5)),
+        ("1/5/26 10:00", {"format": ["%m/%d/%y %H:%M", "%m/%d/%Y %H:%M"]}, dt.datetime(2026, 1, 5, 10)),
+        ("1/5/2026 10:00", {"format": ["%m/%d/%y %H:%M", "%m/%d/%Y %H:%M"]}, dt.datetime(2026, 1, 5, 10)),
     ],
 )
 def test_a_time_may_have_a_spelling_of_its_own(tmp_path, text, entry, ts):
@@ -127,11 +129,22 @@ def test_a_misspelled_column_of_the_contract_is_not_taken_for_one_of_your_own(tm
     assert opslib.load("events", path, tmp_path / "w", mapping=mapping, now=NOW).new == 1
 
 
-def test_a_spelling_of_times_that_cannot_be_is_the_mapping_s_fault(tmp_path):
+@pytest.mark.parametrize(
+    "format, says",
+    [
+        ("%Q", "format '%Q' is not understood"),
+        (["%Y", "%Q"], "format '%Q' is not understood"),
+        ([], "all have a zone"),
+        ([7], "format must be text or a list of texts, got 7"),
+        (7, "format must be text or a list of texts, got 7"),
+        (["%Y %z", "%Y"], "all have a zone .%z. or all have none"),
+    ],
+)
+def test_a_spelling_of_times_that_cannot_be_is_the_mapping_s_fault(tmp_path, format, says):
     path = write(tmp_path / "rows.csv", [PLAIN])
-    with pytest.raises(UsageError, match="format '%Q' is not understood"):
+    with pytest.raises(UsageError, match=says):
         opslib.load(
-            "events", path, tmp_path / "w", mapping={"columns": {"ts": {"column": "ts", "format": "%Q"}}}, now=NOW
+            "events", path, tmp_path / "w", mapping={"columns": {"ts": {"column": "ts", "format": format}}}, now=NOW
         )
 
 

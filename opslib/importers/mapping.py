@@ -6,6 +6,7 @@
       ts: {column: time, unit: ms}                     # s, ms or us since 1970
       ts: {column: local_time, tz: Asia/Shanghai}      # a local time without a zone
       ts: {column: when, format: "%d/%m/%Y %H:%M"}     # a spelling of its own
+      ts: {column: when, format: ["%m/%d/%y %H:%M", "%m/%d/%Y %H:%M"]}  # or several: the first that fits
       user_id: {columns: [shop, member], join: "-"}    # put together
       amount: {column: cents, scale: 0.01}
       platform: {column: os, map: {1: ios, 2: android}}  # others stay as they are
@@ -36,7 +37,7 @@ _ENTRY: dict[str, Any] = {
     "value": object,
     "unit": str,
     "tz": str,
-    "format": str,
+    "format": (str, list),
 }
 _ENTRY |= {"scale": (int, float), "map": MappingType}
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -96,14 +97,29 @@ def _entry(entry: Any, where: str) -> dict[str, Any]:
     if "tz" in entry:
         zone(entry["tz"])
     if "format" in entry:
-        _spelling(entry["format"], where)
+        for one in spellings(entry):
+            _spelling(one, where)
+        if len({zoned(one) for one in spellings(entry)}) != 1:
+            raise UsageError(f"{where}: format needs spellings that all have a zone (%z) or all have none")
     return dict(entry)
 
 
-def _spelling(format: str, where: str) -> None:
+def spellings(entry: MappingType[str, Any]) -> list[str]:
+    """The spellings of times in the order in which they are tried."""
+    return [entry["format"]] if isinstance(entry["format"], str) else list(entry["format"])
+
+
+def zoned(spelling: str) -> bool:
+    """True where a time so written says its own zone."""
+    return "%z" in spelling or "%Z" in spelling
+
+
+def _spelling(format: Any, where: str) -> None:
     """A wrong spelling of times is the mapping's fault, not the file's."""
     import duckdb
 
+    if not isinstance(format, str):
+        raise UsageError(f"{where}: format must be text or a list of texts, got {format!r}")
     try:
         duckdb.execute("SELECT try_strptime('2026-01-01', ?)", [format])
     except duckdb.Error as error:
@@ -114,6 +130,8 @@ def _spelling(format: str, where: str) -> None:
 
 
 def _words(kind: Any) -> str:
+    if kind == (str, list):
+        return "text or a list of texts"
     return {str: "text", list: "a list", bool: "true or false", MappingType: "'name: value' lines"}.get(
         kind, "a number"
     )
@@ -167,7 +185,10 @@ def sources(mapping: Mapping, table: Table, available: dict[str, str], where: st
     folded: dict[str, str] = {}
     for name in found:
         if (other := folded.setdefault(name.casefold(), name)) != name:
-            raise ContractError(f"{where}: the columns {other!r} and {name!r} differ only in case", "rename one")
+            raise ContractError(
+                f"{where}: the columns {other!r} and {name!r} differ only in case",
+                "name one otherwise in a mapping, or say keep: false",
+            )
     return found
 
 

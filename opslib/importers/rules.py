@@ -12,7 +12,7 @@ from typing import Any
 
 from opslib.contract import Column, Table
 from opslib.errors import ContractError
-from opslib.importers.mapping import UNITS, literal, quoted
+from opslib.importers.mapping import UNITS, literal, quoted, spellings, zoned
 
 EARLIEST, LATEST = dt.datetime(2000, 1, 1), dt.datetime(2200, 1, 1)
 AHEAD = dt.timedelta(hours=24)  # clients' clocks run fast
@@ -143,8 +143,8 @@ def _timestamp(column: Column, given: Given, to_utc: ToUtc | None) -> str:
         raise given.refusal(column)
     if given.base != "VARCHAR" or (given.entry.get("format") and not _zoned_format(given)):
         return to_utc(local) if to_utc else local
-    zoned = f"TRY_CAST({given.sql} AS TIMESTAMPTZ)" if not given.entry.get("format") else _strptime(given)
-    moment = f"TRY(make_timestamp(epoch_us({zoned})))"  # without a zone of its own a text is UTC
+    placed = f"TRY_CAST({given.sql} AS TIMESTAMPTZ)" if not given.entry.get("format") else _strptime(given)
+    moment = f"TRY(make_timestamp(epoch_us({placed})))"  # without a zone of its own a text is UTC
     if to_utc is None or given.entry.get("format"):
         return moment
     return f"CASE WHEN regexp_matches({given.sql}, {literal(_HAS_ZONE)}) THEN {moment} ELSE {to_utc(local)} END"
@@ -152,8 +152,8 @@ def _timestamp(column: Column, given: Given, to_utc: ToUtc | None) -> str:
 
 def has_no_zone(given: Given) -> bool:
     """True where the times may stand without a zone: texts and plain timestamps, not numbers, not zoned ones."""
-    zoned = given.entry.get("format") and _zoned_format(given)
-    return "unit" not in given.entry and given.base in _STAMPS - {"DATE", '"NULL"'} | {"VARCHAR"} and not zoned
+    placed = given.entry.get("format") and _zoned_format(given)
+    return "unit" not in given.entry and given.base in _STAMPS - {"DATE", '"NULL"'} | {"VARCHAR"} and not placed
 
 
 def local_time(given: Given) -> str | None:
@@ -166,11 +166,12 @@ def local_time(given: Given) -> str | None:
 
 
 def _strptime(given: Given) -> str:
-    return f"try_strptime(CAST({given.sql} AS VARCHAR), {literal(given.entry['format'])})"
+    formats = ", ".join(literal(one) for one in spellings(given.entry))
+    return f"try_strptime(CAST({given.sql} AS VARCHAR), [{formats}])"
 
 
 def _zoned_format(given: Given) -> bool:
-    return "%z" in given.entry["format"] or "%Z" in given.entry["format"]
+    return any(zoned(one) for one in spellings(given.entry))
 
 
 def is_missing(given: Given) -> str:

@@ -113,18 +113,18 @@ def content_chain(
     one_of(by, GROUPS, "by", "content_chain")
     events, content = _content.keyed(events, content)
     rows = _content.item_rows(events, period, opened, "content_chain")
-    shown = ibis.ifelse(_.event == "impression", _.content_id, None).nunique().cast("int64")
+    shown = {"items": _content.times(_.impressions > 0)} | {c: _[c].sum().cast("int64") for c in COUNTS}
     if by == "placement":
+        # Item by item first: that counts the items, too, which a count of distinct ones would hold in memory.
         rows = rows.mutate(placement=_content.placed(rows)["placement"])
-        sums = rows.group_by("placement").agg(items=shown, **_content.counted(opened))
+        sums = rows.group_by("placement", "content_id").agg(**_content.counted(opened))
+        sums = sums.group_by("placement").agg(**shown)
         sums = sums.mutate(published=ibis.null("int64"))
         return sums.select("placement", "published", "items", *COUNTS).order_by("placement")
     sums = rows.group_by("content_id").agg(**_content.counted(opened))
     known = _content.described(content).select(key="content_id", group=_[by])
     sums = sums.left_join(known, [("content_id", "key")]).mutate(group=_.group.fill_null(NONE))
-    sums = sums.group_by("group").agg(
-        items=ibis.ifelse(_.impressions > 0, 1, 0).sum().cast("int64"), **{c: _[c].sum().cast("int64") for c in COUNTS}
-    )
+    sums = sums.group_by("group").agg(**shown)
     days = bounds(period, "content_chain")
     fresh = content if days is None else content.filter(content.published_day.between(*map(ibis.date, days)))
     fresh = _content.described(fresh).group_by(group=_[by]).agg(published=_.count())
@@ -189,6 +189,7 @@ def content_numbers(content: ir.Table, *, period: Period | None = None) -> ir.Ta
     -------
     content_id, title, source, category, author_id, topic : string
     published_day : date
+    hour          : timestamp  the UTC hour of publishing
     originality   : float
     impressions   : float  the extra column `impressions`, else `reach`; null where there is none
     opens, completes, likes, comments, favorites, shares : float  extra columns of these names; null where there is none
@@ -205,6 +206,7 @@ def content_numbers(content: ir.Table, *, period: Period | None = None) -> ir.Ta
     if "impressions" not in rows.columns:
         numbers["impressions"] = _number(rows, "reach")
     known = {c: rows[c].nullif("").fill_null(NONE) for c in _content.ITEM if c != "originality"}
+    numbers["hour"] = rows.published_at.truncate("h")
     return rows.select("content_id", "title", "published_day", "originality", **known, **numbers).order_by("content_id")
 
 

@@ -106,7 +106,8 @@ def supply(counts: pd.DataFrame, items: pd.DataFrame, by: str) -> pd.DataFrame:
     One row per group that publishes: (by), published, opens, supply, shown, demand (shares), demand_ratio, low, high.
 
     `counts`: as of `metrics.content.content_chain`; `items`: one row per item.
-    Definition: demand_ratio = share of opens / share of items published in the period.
+    Definition: demand_ratio = share of opens / share of items published in the period. `shown` is blank where nobody
+    tells impressions.
     Error: of the opens, over items; the number published is known.
     """
     table = counts[counts["published"] > 0]
@@ -116,7 +117,7 @@ def supply(counts: pd.DataFrame, items: pd.DataFrame, by: str) -> pd.DataFrame:
         )
     table = table[[by, "published", "impressions", "opens"]].assign(
         supply=table["published"] / table["published"].sum(),
-        shown=table["impressions"] / max(table["impressions"].sum(), 1),
+        shown=table["impressions"] / max(table["impressions"].sum(), 1.0),
         demand=table["opens"] / max(table["opens"].sum(), 1),
     )
     opens = items.groupby(by)["opens"]
@@ -128,6 +129,16 @@ def supply(counts: pd.DataFrame, items: pd.DataFrame, by: str) -> pd.DataFrame:
         low=table["demand_ratio"] * np.exp(-1.96 * error), high=table["demand_ratio"] * np.exp(1.96 * error)
     )
     return table.sort_values("demand_ratio", ascending=False).reset_index(drop=True)
+
+
+def of_posts(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """What `supply` takes for its counts, of items that carry their own: one row per group, `opens` being their responses.
+
+    `table`: as of `models.content_lists.judged`.
+    """
+    sums = table.groupby(by, as_index=False).agg(published=("content_id", "size"), opens=("hits", "sum"))
+    told = table["impressions"].where(table["exposed"]).groupby(table[by]).sum(min_count=1)
+    return sums.assign(impressions=sums[by].map(told))
 
 
 def authors(table: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:

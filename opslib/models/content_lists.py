@@ -262,7 +262,8 @@ def troubles(counted: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     parts = [found] if len(found) else []
     more = items[(items["impressions"] > 0) & (items["opens"] > items["impressions"])]
     single = items[items["placements"] == 1] if "placements" in items else items.iloc[:0]
-    for name, rows in (("more_opens", more), ("one_placement", single)):
+    unseen = items[~(items["impressions"] > 0) | ~items["exposed"]] if "exposed" in items else items.iloc[:0]
+    for name, rows in (("more_opens", more), ("one_placement", single), ("no_exposure", unseen)):
         if len(rows):
             parts.append(
                 pd.DataFrame([{"trouble": name, "n": len(rows), "of": len(items), "example": rows["content_id"].min()}])

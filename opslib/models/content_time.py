@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.models.content_groups import clustered
 from opslib.models.decay import half_lives
 from opslib.text import say
 
@@ -90,6 +91,29 @@ def hours(rows: pd.DataFrame, zone: str, *, width: int = 3, level: float = 0.95)
     table = sums.assign(items=sums["k"].astype(int), lift=average - 1, low=average - half - 1, high=average + half - 1)
     table = table.reset_index().sort_values("hour").reset_index(drop=True)
     return table.assign(hour=table["hour"].map("{:02d}:00".format))[["hour", "items", "lift", "low", "high"]]
+
+
+def post_hours(table: pd.DataFrame, zone: str, *, width: int = 3, level: float = 0.95) -> pd.DataFrame:
+    """`hours` of items that carry their own counts: one row per band with at least five items, the same columns.
+
+    `table`: as of `models.content_lists.judged`, with the UTC `hour` of publishing.
+    Definition: responses over those of average items of the same categories with as much exposure, − 1.
+    Error: over items, see `models.content_groups.clustered`.
+
+    Raises
+    ------
+    TooLittleError  if fewer than two bands have five items.
+    """
+    at = pd.to_datetime(table["hour"]).dt.tz_localize("UTC").dt.tz_convert(zone).dt.hour // width * width
+    found = clustered(table.assign(hour=at), by="hour", hits="hits", of="expected", level=level)
+    found = found[found["items"] >= LEAST_ITEMS]
+    if len(found) < 2:
+        raise TooLittleError(
+            say(zh="发布时段对比需要两个时段各有 5 条内容", en="publishing hours need five items in two bands")
+        )
+    ends = {name: found[column] - 1 for name, column in (("lift", "rate"), ("low", "low"), ("high", "high"))}
+    named = found["hour"].map("{:02d}:00".format)
+    return found.assign(hour=named, **ends)[["hour", "items", "lift", "low", "high"]].reset_index(drop=True)
 
 
 def rising(weeks: pd.DataFrame, *, level: float = 0.95, least: int = 20) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 from opslib import columns, text
 from opslib.models.content_readers import Recommended
 from opslib.report.finding import Finding
+from opslib.sentences.content import outcome_name
 from opslib.text import say
 
 
@@ -58,17 +59,18 @@ def _rate_name(event: str) -> str:
     }[event]
 
 
-def supply(table: pd.DataFrame) -> list[Finding]:
-    """What readers want more of than is published, and what less."""
+def supply(table: pd.DataFrame, what: str = "opens") -> list[Finding]:
+    """What readers want more of than is published, and what less; `what` they do: opens, or what posts tell instead."""
     ends = (("more", table[table["low"] > 1].head(1)), ("less", table[table["high"] < 1].tail(1)))
     return [
         Finding(
             f"content.supply.{name}",
             "act" if name == "more" else "watch",
             say(
-                zh="{what}发「{group}」：占发布的 {supply}，占打开的 {demand}，供需比 {ratio}。",
-                en="Publish {what} of “{group}”: {supply} of what is published, {demand} of what is opened, ratio {ratio}.",
-                what=say(zh="多", en="more") if name == "more" else say(zh="少", en="less"),
+                zh="{way}发「{group}」：占发布的 {supply}，占{what}的 {demand}，供需比 {ratio}。",
+                en="Publish {way} of “{group}”: {supply} of what is published, {demand} of all {what}, ratio {ratio}.",
+                way=say(zh="多", en="more") if name == "more" else say(zh="少", en="less"),
+                what=outcome_name(what),
                 group=row["category"],
                 supply=text.percent(row["supply"]),
                 demand=text.percent(row["demand"]),
@@ -85,6 +87,16 @@ def supply(table: pd.DataFrame) -> list[Finding]:
         for name, rows in ends
         for row in rows.to_dict("records")
     ]
+
+
+def demand_words(what: str) -> dict[str, str]:
+    """What the columns of supply against demand are called where `what` is counted instead of opens."""
+    name = outcome_name(what)
+    return {
+        "opens": name[:1].upper() + name[1:],
+        "demand": say(zh="{what}占比", en="Share of {what}", what=name),
+        "demand_ratio": say(zh="{what}占比 ÷ 发布占比", en="Share of {what} over share of publishing", what=name),
+    }
 
 
 def leaders(table: pd.DataFrame) -> Finding:
@@ -260,25 +272,3 @@ def recommended(found: Recommended) -> Finding:
         base=bar["ndcg"],
         format="decimal",
     )
-
-
-def troubles(table: pd.DataFrame) -> list[Finding]:
-    """What of the tracking spoils rates; or that nothing does."""
-    grave = table[table["trouble"] != "one_placement"]
-    if grave.empty:
-        return [Finding("content.tracking", "good", say(zh="曝光、打开与停留的埋点没有发现问题。", en="Impressions, opens and dwell times are tracked without a problem."))]  # fmt: skip
-    return [
-        Finding(
-            f"content.tracking.{row['trouble']}",
-            "watch",
-            say(
-                zh="{what}：{n} 次（占 {share}），例如 {example}；未计入比率。",
-                en="{what}: {n} ({share}), such as {example}; in no rate.",
-                what=columns.value_name("trouble", row["trouble"]),
-                n=text.number(row["n"]),
-                share=text.percent(row["n"] / row["of"]) if row["of"] else text.BLANK,
-                example=row["example"],
-            ),
-        )
-        for row in grave.to_dict("records")
-    ]

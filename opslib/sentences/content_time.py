@@ -7,6 +7,7 @@ import pandas as pd
 from opslib import text
 from opslib.models.content_time import HIGHLY
 from opslib.report.finding import Finding
+from opslib.sentences.content import outcome_name
 from opslib.text import say
 
 
@@ -38,16 +39,19 @@ def fading(table: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def hours(table: pd.DataFrame) -> Finding:
-    """Whether any hour of publishing is better for sure."""
+def hours(table: pd.DataFrame, what: str = "") -> Finding:
+    """Whether any hour of publishing is better for sure; by opens in the first days, or by `what` posts tell instead."""
     best = table.loc[table["low"].idxmax()]
     sure = best["low"] > 0
     return Finding(
         "content.hour",
         "info",
         say(
-            zh="{start} 起的时段发布的内容最初几天的打开数比平均 {lift}；{sure}。",
-            en="Items published from {start} on had {lift} opens in their first days against the average; {sure}.",
+            zh="{start} 起的时段发布的内容{what}比平均 {lift}；{sure}。",
+            en="Items published from {start} on had {lift} {what} against the average; {sure}.",
+            what=say(zh="的{what}", en="{what}", what=outcome_name(what))
+            if what
+            else say(zh="最初几天的打开数", en="opens in their first days"),
             start=best["hour"],
             lift=text.percent(best["lift"], sign=True),
             sure=say(
