@@ -233,8 +233,11 @@ def _record_queries() -> None:
     ibis.options.verbose, ibis.options.verbose_log = True, note
 
 
-def connect(source: str | Path = "data/warehouse") -> Tables:
+def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tables:
     """The tables of a warehouse folder or an engine's URL.
+
+    A report whose queries lose nothing by going to disk says in `memory_mb` how much it is content with; `OPSLIB_MEMORY_MB`
+    may only say less. 0: as much as that, or as DuckDB takes. An engine of a URL has limits of its own.
 
     Raises
     ------
@@ -260,8 +263,9 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
     spill = Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}"
     con.raw_sql(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
-    if memory := os.environ.get(MEMORY):  # several reports run at once and share the machine
-        con.raw_sql(f"SET memory_limit = '{_number(memory)}MB'")
+    given = os.environ.get(MEMORY)  # several reports run at once and share the machine
+    if limits := [n for n in (memory_mb, _number(given) if given else 0) if n]:
+        con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")
     return Tables(con, str(folder), warehouse.read(folder))
 
 

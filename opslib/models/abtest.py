@@ -19,6 +19,7 @@ from opslib.text import like, missing, say
 
 REVENUE = "revenue"
 LEAST = 30  # users that an arm must have for a verdict
+MEMORY_MB = 1_500  # that the sums of ten million users take; with more they are hardly faster
 WHALE = 0.2  # share of a metric's whole sum that one user may hold
 
 
