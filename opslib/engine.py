@@ -234,10 +234,7 @@ def _record_queries() -> None:
 
 
 def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tables:
-    """The tables of a warehouse folder or an engine's URL.
-
-    A report whose queries lose nothing by going to disk says in `memory_mb` how much it is content with; `OPSLIB_MEMORY_MB`
-    may only say less. 0: as much as that, or as DuckDB takes. An engine of a URL has limits of its own.
+    """The tables of a warehouse folder or an engine's URL; `memory_mb` is what this report is content with, 0 for no such limit.
 
     Raises
     ------
@@ -263,8 +260,8 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
     spill = Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}"
     con.raw_sql(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
-    given = os.environ.get(MEMORY)  # several reports run at once and share the machine
-    if limits := [n for n in (memory_mb, _number(given) if given else 0) if n]:
+    # Several reports run at once and share the machine; one that loses nothing by going to disk may take less than its share.
+    if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
         con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")
     return Tables(con, str(folder), warehouse.read(folder))
 

@@ -225,6 +225,7 @@ def test_zero_conversions_are_no_verdict_and_said_so(metric, words):
     test, rows = a_test(metric=metric), counted({"a": (1000, 0), "b": (1000, 0)}, metric, mean=0.0, var=0.0, top=0.0)
     what = abtest.verdict(abtest.comparisons(rows, test), test, split_ok=True)
     assert what == ("nobody", "") and words in statements.decision(what, test)
+    assert "曝光后 7 天内" in statements.decision(what, test, window_days=7)
 
 
 def test_money_carried_by_one_user_is_not_judged():
@@ -300,6 +301,29 @@ def test_a_guardrail_that_may_fall_holds_a_winner_back():
     )
     found = abtest.comparisons(rows.reset_index(drop=True), a_test())
     assert abtest.verdict(found, a_test(), split_ok=True, guardrails=["read"]) == ("reject", "b")
+
+
+def test_a_guardrail_that_nobody_did_guards_nothing_and_is_said_to():
+    from opslib.sentences import experiment_effects as told
+
+    rows = pd.concat([counted({"a": (1000, 100), "b": (1000, 300)}), counted({"a": (1000, 0), "b": (1000, 0)}, "read")])
+    found = abtest.comparisons(rows, a_test())
+    what = abtest.verdict(found, a_test(), split_ok=True, guardrails=["read"])
+    assert what == ("ship", "b") and abtest.guarding(found, a_test(), ["read"]).empty
+    assert "没有可观察的护栏" in statements.decision(what, a_test(), guarded=False)
+    none, guard = told.others(found, a_test(), ["read"], 0.03)
+    assert "不足以判断" in none.text and guard.level == "watch" and "起不到护栏的作用" in guard.text
+
+
+@pytest.mark.parametrize(("treated", "what"), [(9.9, "ship"), (9.0, "reject")])
+def test_money_as_a_guardrail_may_fall_by_a_share_of_the_control_s(treated, what):
+    from opslib.sentences import experiment_effects as told
+
+    money = [counted({v: (100_000, 5_000)}, abtest.REVENUE, mean=m, var=400.0, top=99.0) for v, m in (("a", 10.0), ("b", treated))]  # fmt: skip
+    found = abtest.comparisons(pd.concat([counted({"a": (100_000, 100), "b": (100_000, 300)}), *money]), a_test())
+    assert abtest.verdict(found, a_test(), split_ok=True, guardrails=["revenue"], margin=0.03)[0] == what
+    guard = told.others(found, a_test(), ["revenue"], 0.03)[-1]
+    assert guard.level == ("info" if what == "ship" else "watch") and "−3.0%" in guard.text
 
 
 def test_several_variants_are_judged_on_corrected_p():

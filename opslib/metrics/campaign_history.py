@@ -25,7 +25,7 @@ def past_campaigns(
 
     Columns
     -------
-    campaign_id, kind, goal_metric : str
+    campaign_id, kind, stage, goal_metric : str
     first, last  : date   first and last local day, both included
     days         : int    last − first + 1
     before       : int    distinct users active in the same number of days before it
@@ -76,6 +76,7 @@ def past_campaigns(
     return joined.select(
         "campaign_id",
         "kind",
+        "stage",
         "goal_metric",
         "first",
         "last",
@@ -95,7 +96,7 @@ def _runs(campaigns: ir.Table, last_day: ir.DateScalar) -> ir.Table:
     last = ibis.ifelse(midnight, campaigns.ends_day - ibis.interval(days=1), campaigns.ends_day)
     last = ibis.ifelse(last < campaigns.starts_day, campaigns.starts_day, last)
     runs = campaigns.select(
-        "campaign_id", "kind", "goal_metric", "reward_cost", first=campaigns.starts_day, last=last.cast("date")
+        "campaign_id", "kind", "stage", "goal_metric", "reward_cost", first=campaigns.starts_day, last=last.cast("date")
     )
     runs = runs.filter(_["last"] <= last_day)
     return runs.mutate(days=_["last"].delta(_["first"], unit="day") + 1)

@@ -72,7 +72,7 @@ def overlap(names: list[str]) -> Finding | None:
     """Other campaigns on the same days: their doing is mixed into these numbers."""
     if not names:
         return None
-    shown = text.Clean("、".join(text.shown(n, 30) for n in names[:5]))
+    shown = text.Clean(say(zh="、", en=", ").join(text.shown(n, 30) for n in names[:5]))
     words = say(
         zh="同期还有 {n} 个活动（{names}），各自的作用混在一起。",
         en="{n} other campaigns ran on the same days ({names}); their doing is mixed in.",
@@ -86,7 +86,11 @@ def goal(progress: pd.DataFrame, this: Campaign) -> Finding:
     """Goal against actual, or against the even pace while it runs; of a goal in money, what was ordered in its name."""
     last = progress.iloc[-1]
     done = origin.goal_written(this, last.done)
-    name = say(zh="名下订单净额", en="Ordered in its name") if this.in_money else origin.goal_name(this)
+    name = (
+        say(zh="名下订单净额（不全是增量）", en="Ordered in its name (not all of it extra)")
+        if this.in_money
+        else origin.goal_name(this)
+    )
     metric = "campaign.takings" if this.in_money else "campaign.participants"
     if missing(this.goal):
         words = say(zh="「{name}」{done}，活动没有登记目标。", en="{name}: {done}; the campaign has no goal on record.", name=name, done=done)  # fmt: skip

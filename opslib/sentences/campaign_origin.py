@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from opslib import columns, figures, text
@@ -50,9 +52,11 @@ def _goal(own: Campaign, this: Campaign, plan: Planned) -> str:
     other = plan.number("goal_value")
     if not other > 0 or (plan.told("goal_metric"), other) == (this.goal_metric, this.goal):
         return own_words
-    planned = this if plan.told("goal_metric") == this.goal_metric else None
-    value = goal_written(planned, other) if planned else f"{columns.value_name('event', plan.told('goal_metric'))} {text.number(round(other))}"  # fmt: skip
-    return say(zh="{own}，策划 {run} 写的是 {value}", en="{own} (the plan {run} has {value})", own=text.Clean(own_words), run=plan.run, value=value)  # fmt: skip
+    planned = replace(this, goal_metric=plan.told("goal_metric"))
+    value = goal_written(planned, other)
+    if planned.goal_metric != this.goal_metric:
+        value = f"{goal_name(planned)} {value}"
+    return say(zh="{own}，策划 {run} 写的是 {value}", en="{own} (the plan {run} has {value})", own=text.Clean(own_words), run=plan.run, value=text.Clean(value))  # fmt: skip
 
 
 def _budget(own: Campaign, this: Campaign, plan: Planned) -> str:
