@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics.experiment import arms, outcome_sums, ratio_sums
-from opslib.models import abguards, ablooks, absegments, abtest
-from opslib.models.experiment import means, sample_ratio
+from opslib.models import abguards, ablooks, absegments, abtest, sequential
+from opslib.models.experiment import means, proportions, sample_ratio
 from opslib.sentences import experiment as statements
 
 
@@ -395,6 +395,23 @@ def test_peeking_every_day_raises_few_false_alarms_in_the_sequential_reading():
         looks = ablooks.looks(daily, a_test())
         alarms += bool(((looks.low > 0) | (looks.high < 0)).any())
     assert alarms <= 300 * 0.05 + 2 * math.sqrt(300 * 0.05 * 0.95)
+
+
+def test_of_two_thousand_tests_without_effect_one_in_twenty_alarms_at_the_end_and_fewer_ever_do_when_read_daily():
+    """The readout run again every day, so that each day's is tightest at its own users: the always-valid promise as people use it."""
+    days, tests, rng = 28, 2_000, np.random.default_rng(5)
+    hits, users = rng.binomial(300, 0.2, (2, tests, days)).cumsum(axis=2), 300 * np.arange(1, days + 1)
+    fixed = proportions((hits[0], hits[1]), (users, users), exact=False)
+    rate = hits / users
+    error = np.sqrt((rate * (1 - rate) / users).sum(axis=0))
+    ever = np.zeros(tests, bool)
+    for day in range(days):
+        effect = rate[1, :, day] - rate[0, :, day]
+        look = sequential.confidence_sequence(effect, error[:, day], 2 * users[day], tuning=2 * users[day])
+        ever |= (look.low > 0) | (look.high < 0)
+    assert 0.04 <= (fixed.p[:, -1] < 0.05).mean() <= 0.06
+    assert ever.mean() <= 0.05
+    assert (fixed.p < 0.05).any(axis=1).mean() > 0.2, "who peeks at the fixed reading is fooled, so the test has teeth"
 
 
 # ── the sample's planted experiments ────────────────────────────────────────

@@ -161,7 +161,9 @@ def test_where_goal_and_budget_come_from_is_said():
     use("en")
     this, plan = bare_campaign(), a_plan()
     said = origin.origin(this, lessons.as_planned(this, plan), plan)[0].text
-    assert said.count("that of the plan campaign_plan/r") == 2 and "210" in said and "900" in said
+    assert said.count("that of the plan campaign_plan/r; so is the budget") == 1 and "210" in said and "900" in said
+    lent = lessons.as_planned(kept := bare_campaign(goal_metric="pay", goal_value=5.0), plan)
+    assert "the budget of" in (said := origin.origin(kept, lent, plan)[0].text) and "that of the plan" in said
     own = retrospective.chosen(pd.DataFrame([campaign(budget=500.0)]), "c", observed=dt.date(2026, 3, 1))
     said = origin.origin(own, lessons.as_planned(own, plan), plan)[0].text
     assert said.count("the campaign's own") == 2 and "has 210 users" in said and "900" in said

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from opslib import columns
 from opslib.errors import TooLittleError, UsageError
 from opslib.models import abtest, abuse
 from opslib.models.campaign import roi
@@ -138,7 +139,7 @@ def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.D
         raise TooLittleError(
             say(
                 zh="没有带该活动编号的「{event}」事件，无法对照目标", en="no event {event} carries the campaign's id: the goal cannot be followed",
-                event=this.goal_metric,
+                event=columns.value_name("event", this.goal_metric),
             )
         )  # fmt: skip
     days = pd.date_range(this.first, min(this.last, observed))

@@ -75,7 +75,7 @@ def overlap(names: list[str]) -> Finding | None:
     shown = text.Clean(say(zh="、", en=", ").join(text.shown(n, 30) for n in names[:5]))
     words = say(
         zh="同期还有 {n} 个活动（{names}），各自的作用混在一起。",
-        en="{n} other campaigns ran on the same days ({names}); their doing is mixed in.",
+        en="Other campaigns ran on the same days, {n} in all ({names}); their doing is mixed in.",
         n=len(names),
         names=shown,
     )

@@ -63,6 +63,8 @@ def _budget(own: Campaign, this: Campaign, plan: Planned) -> str:
     if missing(this.budget) or not this.budget:
         return say(zh="没有登记预算", en="no budget is on record")
     value, other = text.money(this.budget), plan.number("budget")
+    if missing(own.budget) and (own.goal_metric, own.goal) != (this.goal_metric, this.goal) and not missing(this.goal):
+        return say(zh="预算 {value} 也取自它", en="so is the budget of {value}", value=value)
     if missing(own.budget):
         return say(zh="预算 {value} 取自策划 {run}", en="the budget of {value} is that of the plan {run}", value=value, run=plan.run)  # fmt: skip
     if other > 0 and other != this.budget:
