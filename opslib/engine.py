@@ -233,8 +233,8 @@ def _record_queries() -> None:
     ibis.options.verbose, ibis.options.verbose_log = True, note
 
 
-def connect(source: str | Path = "data/warehouse") -> Tables:
-    """The tables of a warehouse folder or an engine's URL.
+def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tables:
+    """The tables of a warehouse folder or an engine's URL; `memory_mb` is what this report is content with, 0 for no such limit.
 
     Raises
     ------
@@ -260,8 +260,9 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
     spill = Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}"
     con.raw_sql(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
-    if memory := os.environ.get(MEMORY):  # several reports run at once and share the machine
-        con.raw_sql(f"SET memory_limit = '{_number(memory)}MB'")
+    # Several reports run at once and share the machine; one that loses nothing by going to disk may take less than its share.
+    if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
+        con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")
     return Tables(con, str(folder), warehouse.read(folder))
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics.experiment import arms, outcome_sums, ratio_sums
-from opslib.models import abguards, ablooks, absegments, abtest
-from opslib.models.experiment import means, sample_ratio
+from opslib.models import abguards, ablooks, absegments, abtest, sequential
+from opslib.models.experiment import means, proportions, sample_ratio
 from opslib.sentences import experiment as statements
 
 
@@ -225,6 +225,7 @@ def test_zero_conversions_are_no_verdict_and_said_so(metric, words):
     test, rows = a_test(metric=metric), counted({"a": (1000, 0), "b": (1000, 0)}, metric, mean=0.0, var=0.0, top=0.0)
     what = abtest.verdict(abtest.comparisons(rows, test), test, split_ok=True)
     assert what == ("nobody", "") and words in statements.decision(what, test)
+    assert "曝光后 7 天内" in statements.decision(what, test, window_days=7)
 
 
 def test_money_carried_by_one_user_is_not_judged():
@@ -302,6 +303,29 @@ def test_a_guardrail_that_may_fall_holds_a_winner_back():
     assert abtest.verdict(found, a_test(), split_ok=True, guardrails=["read"]) == ("reject", "b")
 
 
+def test_a_guardrail_that_nobody_did_guards_nothing_and_is_said_to():
+    from opslib.sentences import experiment_effects as told
+
+    rows = pd.concat([counted({"a": (1000, 100), "b": (1000, 300)}), counted({"a": (1000, 0), "b": (1000, 0)}, "read")])
+    found = abtest.comparisons(rows, a_test())
+    what = abtest.verdict(found, a_test(), split_ok=True, guardrails=["read"])
+    assert what == ("ship", "b") and abtest.guarding(found, a_test(), ["read"]).empty
+    assert "没有可观察的护栏" in statements.decision(what, a_test(), guarded=False)
+    none, guard = told.others(found, a_test(), ["read"], 0.03)
+    assert "不足以判断" in none.text and guard.level == "watch" and "起不到护栏的作用" in guard.text
+
+
+@pytest.mark.parametrize(("treated", "what"), [(9.9, "ship"), (9.0, "reject")])
+def test_money_as_a_guardrail_may_fall_by_a_share_of_the_control_s(treated, what):
+    from opslib.sentences import experiment_effects as told
+
+    money = [counted({v: (100_000, 5_000)}, abtest.REVENUE, mean=m, var=400.0, top=99.0) for v, m in (("a", 10.0), ("b", treated))]  # fmt: skip
+    found = abtest.comparisons(pd.concat([counted({"a": (100_000, 100), "b": (100_000, 300)}), *money]), a_test())
+    assert abtest.verdict(found, a_test(), split_ok=True, guardrails=["revenue"], margin=0.03)[0] == what
+    guard = told.others(found, a_test(), ["revenue"], 0.03)[-1]
+    assert guard.level == ("info" if what == "ship" else "watch") and "−3.0%" in guard.text
+
+
 def test_several_variants_are_judged_on_corrected_p():
     arms = {"a": (1000, 100)} | dict.fromkeys("b", (1000, 128)) | dict.fromkeys("cde", (1000, 100))
     found = abtest.comparisons(counted(arms), a_test())
@@ -371,6 +395,23 @@ def test_peeking_every_day_raises_few_false_alarms_in_the_sequential_reading():
         looks = ablooks.looks(daily, a_test())
         alarms += bool(((looks.low > 0) | (looks.high < 0)).any())
     assert alarms <= 300 * 0.05 + 2 * math.sqrt(300 * 0.05 * 0.95)
+
+
+def test_of_two_thousand_tests_without_effect_one_in_twenty_alarms_at_the_end_and_fewer_ever_do_when_read_daily():
+    """The readout run again every day, so that each day's is tightest at its own users: the always-valid promise as people use it."""
+    days, tests, rng = 28, 2_000, np.random.default_rng(5)
+    hits, users = rng.binomial(300, 0.2, (2, tests, days)).cumsum(axis=2), 300 * np.arange(1, days + 1)
+    fixed = proportions((hits[0], hits[1]), (users, users), exact=False)
+    rate = hits / users
+    error = np.sqrt((rate * (1 - rate) / users).sum(axis=0))
+    ever = np.zeros(tests, bool)
+    for day in range(days):
+        effect = rate[1, :, day] - rate[0, :, day]
+        look = sequential.confidence_sequence(effect, error[:, day], 2 * users[day], tuning=2 * users[day])
+        ever |= (look.low > 0) | (look.high < 0)
+    assert 0.04 <= (fixed.p[:, -1] < 0.05).mean() <= 0.06
+    assert ever.mean() <= 0.05
+    assert (fixed.p < 0.05).any(axis=1).mean() > 0.2, "who peeks at the fixed reading is fooled, so the test has teeth"
 
 
 # ── the sample's planted experiments ────────────────────────────────────────

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import at, bound
+from hypothesis import given
+from hypothesis import strategies as st
 from test_campaign_review import act, campaign, touch
 
 from opslib.errors import TooLittleError, UsageError
-from opslib.metrics.campaign_effect import event_days, invitation_tree, targeted_change
+from opslib.metrics.campaign_effect import event_days, invitation_tree, takings, targeted_change
 from opslib.models import campaign_effect, lessons, retrospective
 from opslib.models.ltv import Range
+from opslib.sentences import campaign as statements
 from opslib.sentences import campaign_lessons as told
+from opslib.sentences import campaign_origin as origin
 from opslib.text import use
 
 
@@ -102,21 +107,156 @@ def test_a_hold_out_stands_over_any_guess_and_a_refused_series_is_not_drawn():
     assert not wild.sound and told.picture(wild) is None
 
 
-def test_the_plan_lends_its_goal_and_budget_to_a_campaign_that_has_none():
-    bare = campaign(goal_metric=None, goal_value=None, budget=None)
-    this = retrospective.chosen(pd.DataFrame([bare]), "c", observed=dt.date(2026, 3, 1))
-    plan = {
-        "goal_metric": ("pay", np.nan, np.nan),
-        "goal_value": ("210.0", np.nan, np.nan),
-        "budget": ("900.0", np.nan, np.nan),
+def a_plan(**items) -> lessons.Planned:
+    usual = {
+        "goal_metric": "pay",
+        "goal_value": "210.0",
+        "budget": "900.0",
+        "first": "2026-01-02",
+        "last": "2026-01-11",
     }
+    return lessons.Planned({k: (v, np.nan, np.nan) for k, v in (usual | items).items()}, run="campaign_plan/r")
+
+
+def bare_campaign(**more) -> retrospective.Campaign:
+    row = campaign(**{"goal_metric": None, "goal_value": None, "budget": None} | more)
+    return retrospective.chosen(pd.DataFrame([row]), "c", observed=dt.date(2026, 3, 1))
+
+
+def test_the_plan_lends_its_goal_and_budget_to_a_campaign_that_has_none():
+    this, plan = bare_campaign(), a_plan()
     lent = lessons.as_planned(this, plan)
     assert (lent.goal_metric, lent.goal, lent.budget) == ("pay", 210.0, 900.0)
+    half = bare_campaign(goal_metric="pay")
+    assert lessons.as_planned(half, plan).goal == 210.0
+    assert np.isnan(lessons.as_planned(bare_campaign(goal_metric="read"), plan).goal), "a goal of another event"
     kept = retrospective.chosen(pd.DataFrame([campaign(budget=500.0)]), "c", observed=dt.date(2026, 3, 1))
-    assert lessons.as_planned(kept, plan) == kept and lessons.as_planned(this, {}) == this
-    emptied = plan | {"goal_value": ("", np.nan, np.nan), "budget": ("10,000 yuan", np.nan, np.nan)}
-    in_money = {"goal_metric": ("revenue", np.nan, np.nan), "goal_value": ("2e5", np.nan, np.nan)}
-    assert lessons.as_planned(this, emptied) == this and lessons.as_planned(this, in_money) == this
+    assert lessons.as_planned(kept, plan) == kept and lessons.as_planned(this, lessons.Planned()) == this
+    assert lessons.as_planned(this, a_plan(goal_value="", budget="10,000 yuan")) == this
+    in_money = lessons.as_planned(this, a_plan(goal_metric="revenue", goal_value="2e5"))
+    assert in_money.in_money and in_money.goal == 2e5
+
+
+def test_a_plan_for_other_days_lends_nothing_and_one_of_another_length_says_so():
+    this = bare_campaign()
+    elsewhen = a_plan(first="2026-05-01", last="2026-05-10")
+    assert elsewhen.apart(this) == "disjoint" and lessons.as_planned(this, elsewhen) == this
+    cases = {
+        "": a_plan(),
+        "shifted": a_plan(first="2026-01-05", last="2026-01-14"),
+        "length": a_plan(last="2026-01-05"),
+        "disjoint": elsewhen,
+    }
+    for apart, plan in cases.items():
+        assert plan.apart(this) == apart
+        lent = lessons.as_planned(this, plan)
+        for lang in ("zh", "en"):
+            use(lang)
+            days = origin.origin(this, lent, plan)[1]
+            assert (days.level == "watch") is (apart in ("length", "disjoint")) and "campaign_plan/r" in days.text
+    assert a_plan(first="soon").apart(this) == "" and len(origin.origin(this, this, a_plan(first="soon"))) == 1
+
+
+def test_where_goal_and_budget_come_from_is_said():
+    use("en")
+    this, plan = bare_campaign(), a_plan()
+    said = origin.origin(this, lessons.as_planned(this, plan), plan)[0].text
+    assert said.count("that of the plan campaign_plan/r; so is the budget") == 1 and "210" in said and "900" in said
+    lent = lessons.as_planned(kept := bare_campaign(goal_metric="pay", goal_value=5.0), plan)
+    assert "the budget of" in (said := origin.origin(kept, lent, plan)[0].text) and "that of the plan" in said
+    own = retrospective.chosen(pd.DataFrame([campaign(budget=500.0)]), "c", observed=dt.date(2026, 3, 1))
+    said = origin.origin(own, lessons.as_planned(own, plan), plan)[0].text
+    assert said.count("the campaign's own") == 2 and "has 210 users" in said and "900" in said
+    assert origin.origin(this, this, lessons.Planned())[0].text == "No goal is on record; no budget is on record."
+    alike = origin.origin(own, own, a_plan(goal_value="100", budget="500"))[0].text
+    assert "the plan" not in alike
+
+
+def test_what_a_longer_campaign_did_within_the_planned_days_is_told_and_its_numbers_are_not_judged():
+    use("en")
+    this, plan = bare_campaign(), a_plan(last="2026-01-05")
+    lent = lessons.as_planned(this, plan)
+    days = pd.DataFrame({"day": pd.date_range("2026-01-02", periods=10), "done": 42.0 * np.arange(1, 11), "pace": 0.0})
+    found = origin.by_planned_length(days, lent, plan)
+    assert found[0].value == pytest.approx(4 * 42 / 210) and "4 days planned, 168 users" in found[0].text
+    assert origin.by_planned_length(days, lent, a_plan()) == []
+    rows = pd.DataFrame({"quantity": ["cost"], "plan": [1.0], "plan_low": [1.0], "plan_high": [1.0], "actual": [9.0]})
+    assert [f.level for f in told.compared(rows, plan, lent)] == ["info"]
+    assert [f.level for f in told.compared(rows, a_plan(), lent)] == ["watch"]
+
+
+def in_money(goal: float = 1_000.0, **how) -> lessons.Facts:
+    this = bare_campaign(goal_metric="revenue", goal_value=goal)
+    return lessons.Facts(this, retrospective.Money(400.0, 100.0, 1_500.0, 9), 1_500.0, **how)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "level", "words"),
+    [(1_100.0, 1_900.0, "good", "reached."), (100.0, 900.0, "watch", "missed."), (500.0, 1_500.0, "watch", "not certain")],
+)  # fmt: skip
+def test_a_goal_in_money_is_held_against_the_extra_revenue(low, high, level, words):
+    use("en")
+    known = extra(0.0, 0.0, 0.0)
+    known = dataclasses.replace(known, revenue=Range((low + high) / 2, low, high))
+    facts_ = in_money(extra=known)
+    said = origin.money_goal(known, facts_.spent, facts_.this)[0]
+    assert said.level == level and words in said.text and said.base == 1_000.0
+    assert (facts_.reached[0] >= 1, facts_.reached[1] < 1) == (level == "good", words == "missed.")
+    assert (("keep", "goal") in lessons.rules(facts_)) is (level == "good")
+    assert (("try", "goal") in lessons.rules(facts_)) is (words == "missed.")
+
+
+def test_without_a_hold_out_a_goal_in_money_is_never_called_reached():
+    use("en")
+    facts_ = in_money()
+    said = origin.money_goal(None, facts_.spent, facts_.this)[0]
+    assert said.level == "watch" and "cannot be called reached" in said.text
+    assert not {("keep", "goal"), ("try", "goal")} & set(lessons.rules(facts_))
+    assert ("try", "goal") in lessons.rules(in_money(goal=2_000.0)), "not even all that was ordered in its name"
+    assert all(np.isnan(v) for v in lessons.unit_costs(facts_)), "money is no number of users"
+    days = retrospective.counted(
+        pd.DataFrame(), pd.DataFrame(), pd.DataFrame({"day": [dt.date(2026, 1, 3)], "first": [1_500.0]}), facts_.this
+    )
+    progress = retrospective.progress(days, facts_.this, observed=dt.date(2026, 3, 1))
+    assert progress.done.to_list() == [0.0] + [1_500.0] * 9
+    goal = statements.goal(progress, facts_.this)
+    assert goal.level == "info" and goal.metric == "campaign.takings" and goal.value == 1.5
+    with pytest.raises(TooLittleError, match="order"):
+        retrospective.progress(days.iloc[:0], facts_.this, observed=dt.date(2026, 3, 1))
+
+
+def test_a_planned_revenue_is_compared_with_what_it_promised():
+    rows = {"expected_revenue": ("800", 500.0, 1_100.0), "expected_roi": ("1", 0.0, 2.0)}
+    gross, net = lessons.Planned(rows), lessons.Planned(rows | {"incremental": ("0.5", 0.4, 0.6)})
+    known = in_money(extra=extra(0.0, 1.0, 2.0))
+    assert lessons.against(gross, known).set_index("quantity").actual.to_dict() == {"revenue": 1_500.0}
+    assert lessons.against(net, known).set_index("quantity").actual.to_dict() == {"roi": 1.0, "revenue": 500.0}
+    assert lessons.against(net, in_money()).empty and told.compared(lessons.against(net, in_money()), net, known.this)[0].id == "campaign.plan.nothing"  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["c", "d", None]), st.integers(0, 50), st.one_of(st.none(), st.integers(0, 9))), max_size=12)
+)  # fmt: skip
+def test_takings_are_the_orders_in_its_name_less_refunds(con, orders):
+    rows = [
+        {
+            "order_id": str(i),
+            "user_id": "ann",
+            "paid_at": at(d),
+            "amount": float(a + 9),
+            "refunded": r,
+            "campaign_id": c,
+        }
+        for i, (d, c, a, r) in enumerate(orders)
+    ]
+    expected: dict[dt.date, float] = {}
+    for row in rows:
+        if row["campaign_id"] == "c":
+            day = pd.Timestamp(row["paid_at"]).date()
+            expected[day] = expected.get(day, 0.0) + row["amount"] - (row["refunded"] or 0)
+    got = con.execute(takings(bound("orders", rows), campaign_id="c"))
+    days = [pd.Timestamp(d).date() for d in got.day]
+    assert dict(zip(days, got["first"], strict=True)) == expected
 
 
 def series(effect: float = 0.0, steep: float = 0.0, days: int = 98) -> pd.DataFrame:
@@ -195,16 +335,19 @@ def test_what_suspects_took_is_taken_off_the_cost_and_they_off_the_users():
 def test_zero_conversions_and_no_spend_give_no_number():
     none = facts(done=0.0, spent=retrospective.Money(0.0, 0.0, 0.0, 0), listed=3, claimants=9)
     assert all(np.isnan(v) for v in lessons.unit_costs(none))
-    assert told.honest(none) == [] and lessons.against({}, none).empty
+    assert told.honest(none) == [] and lessons.against(lessons.Planned(), none).empty
 
 
 def test_the_plan_is_read_back_and_judged_by_its_range():
     rows = pd.DataFrame({"item": ["campaign_id", "expected_conversions", "expected_cost"], "value": ["c", "200", "400"], "low": ["", "150", "300"],
                          "high": ["", "260", "450"], "run": "x"})  # fmt: skip
-    got = lessons.against(lessons.planned(rows), facts())
+    plan = lessons.planned(rows)
+    got = lessons.against(plan, facts())
+    assert plan.run == "x"
     assert got.quantity.to_list() == ["conversions", "cost"]
-    assert [f.level for f in told.compared(got)] == ["watch", "watch"]  # too few, and too dear
-    assert told.compared(lessons.against({}, facts()))[0].id == "campaign.plan.none"
+    assert [f.level for f in told.compared(got, plan, facts().this)] == ["watch", "watch"]  # too few, and too dear
+    none = lessons.Planned()
+    assert told.compared(lessons.against(none, facts()), none, facts().this)[0].id == "campaign.plan.none"
     with pytest.raises(UsageError, match="column"):
         lessons.planned(rows.drop(columns="low"))
 

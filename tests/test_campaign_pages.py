@@ -75,7 +75,9 @@ def test_a_campaign_without_a_goal_has_that_of_its_plan_and_says_what_it_lacks(p
         start="2026-06-01",
     )
     got = ran(project, "campaign_retrospective", shop, campaign_id="bare")
-    assert "no event pay carries the campaign" in got["page"] and "has no goal on record" not in got["page"]
+    assert "no event Pay carries the campaign" in got["page"] and "has no goal on record" not in got["page"]
+    assert _newest(project, "campaign_plan") in got["told"]["campaign.source"]["text"], "the plan that lent the goal"
+    assert got["told"]["campaign.plan.days"]["level"] == "watch", "seven days planned, twenty-four held"
     assert "running one" in got["told"]["campaign.overlap"]["text"]
     assert got["told"]["campaign.cost"]["value"] is None and "cost is unknown" in got["told"]["campaign.cost"]["text"]
     assert "campaign.roi" not in got["told"]
@@ -85,7 +87,7 @@ def test_a_campaign_without_a_goal_has_that_of_its_plan_and_says_what_it_lacks(p
 def test_a_campaign_in_progress_shows_its_pace_and_nothing_that_judges_it(project, shop):
     got = ran(project, "campaign_retrospective", shop, campaign_id="running")
     assert "progress only, no verdict" in got["verdict"]
-    assert set(got["told"]) <= {"campaign.goal", "campaign.overlap", "too_little.was-the-goal-reached"}
+    assert set(got["told"]) <= {"campaign.source", "campaign.goal", "campaign.overlap", "too_little.was-the-goal-reached"}  # fmt: skip
     assert "bare one" in got["told"]["campaign.overlap"]["text"]
     assert not (got["at"] / "lists").exists()
 

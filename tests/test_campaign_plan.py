@@ -37,9 +37,9 @@ def test_a_past_campaign_has_its_reach_its_participants_and_those_who_did_what_t
     rows = [act("ann", 1), act("ann", 11, "join_campaign", "c"), act("ann", 12, "pay", "c"), act("bob", 12), act("cy", 9), act("bob", 19, "claim_reward", "c", amount=2.0),
             act("ann", 30)]  # fmt: skip
     events = bound("events", rows)
-    runs = bound("campaigns", [run("c", 10, 10, reward_cost=5.0), run("open", 25, 10)])
+    runs = bound("campaigns", [run("c", 10, 10, reward_cost=5.0, stage="growth"), run("open", 25, 10)])
     got = con.execute(past_campaigns(runs, events, events, bound("users", [])))
-    assert got.campaign_id.to_list() == ["c"]
+    assert got.campaign_id.to_list() == ["c"] and got.stage.to_list() == ["growth"]
     row = got.iloc[0]
     assert (row.days, row.reach, row.participants, row.converted) == (10, 2, 2, 1)
     assert (row.claims, row.booked) == (2.0, 5.0)
@@ -77,10 +77,10 @@ def design(**how) -> planning.Design:
     return planning.design(usual | how, observed=dt.date(2026, 6, 28), revenue=5_000.0)
 
 
-def past(kinds: str = "ppm", goals: str = "pay") -> pd.DataFrame:
+def past(kinds: str = "ppm", goals: str = "pay", stages: str = "maturity") -> pd.DataFrame:
     names = {"p": "promotion", "m": "member_day"}
     n = len(kinds)
-    history = pd.DataFrame({"campaign_id": [f"c{i}" for i in range(n)], "kind": [names[k] for k in kinds], "goal_metric": goals, "last": dt.date(2026, 1, 1),
+    history = pd.DataFrame({"campaign_id": [f"c{i}" for i in range(n)], "kind": [names[k] for k in kinds], "stage": stages.split() if " " in stages else stages, "goal_metric": goals, "last": dt.date(2026, 1, 1),
                             "days": 7, "before": 1_000, "reach": [1_000 + 100 * i for i in range(n)], "participants": [200 + 10 * i for i in range(n)],
                             "converted": [50 + 5 * i for i in range(n)], "claims": 100.0, "booked": None})  # fmt: skip
     money = pd.DataFrame({"campaign_id": history.campaign_id, "media": 50.0, "orders": 60, "revenue": 5_000.0})
@@ -103,6 +103,29 @@ def test_a_thin_past_borrows_its_spread_and_says_so(kinds, source, n):
     assert (found["participation"].source, found["participation"].n) == (source, n)
     assert found["participation"].spread.sd > 0
     assert told.assumed(found)[0].level == "watch"
+
+
+def test_a_campaign_of_the_stage_says_more_than_one_of_another_stage():
+    table = past("pppmm", stages="growth growth launch launch launch")
+    of = {name: planning.assumptions(table, design(kind=kind, stage=stage), audience=2_000) for name, kind, stage in (
+        ("both", "promotion", "growth"), ("kind", "promotion", "launch"), ("stage", "tasks", "launch"), ("all", "tasks", "maturity"))}  # fmt: skip
+    rates = table.set_index("campaign_id").participation
+    expected = {"both": ["c0", "c1"], "kind": ["c0", "c1", "c2"], "stage": ["c2", "c3", "c4"], "all": list(rates.index)}
+    for source, ids in expected.items():
+        found = of[source]["participation"]
+        assert (found.source, found.n) == (source, len(ids))
+        assert found.spread.mean == pytest.approx(rates[ids].mean())
+    assert of["both"]["reach"].spread.mean == pytest.approx(2_000 * 1.05), "what grew in the stage"
+    assert of["all"]["reach"].spread.mean == pytest.approx(2_000 * 1.2)
+    played = {s: plan_outcome.simulated(f, design()).table.loc["conversions", "median"] for s, f in of.items()}
+    assert len(set(played.values())) == 4, "stage and kind change the result"
+
+
+def test_a_past_campaign_whose_goal_is_revenue_is_read_on_paying(con):
+    events = bound("events", [act("ann", 0), act("ann", 2, "pay", "c"), act("bob", 2, "join_campaign", "c"), act("ann", 9)])  # fmt: skip
+    runs = bound("campaigns", [run("c", 1, 3, goal_metric="revenue")])
+    got = con.execute(past_campaigns(runs, events, events, bound("users", []))).iloc[0]
+    assert (got.goal_metric, got.participants, got.converted) == ("pay", 2, 1)
 
 
 def test_without_any_past_the_assumption_is_asked_for_and_taken_from_hand():
@@ -139,6 +162,18 @@ def test_without_a_hold_out_the_return_is_an_upper_bound():
 def test_a_plan_that_cannot_be_meant_is_refused(how, words):
     with pytest.raises(UsageError, match=words):
         design(**how)
+
+
+def test_a_plan_that_starts_in_the_past_knows_nothing_of_what_came_after():
+    observed = dt.date(2026, 6, 28)
+    assert (
+        planning.known_until("", observed=observed) == planning.known_until("2026-07-09", observed=observed) == observed
+    )
+    back = planning.known_until("2026-06-01", observed=observed)
+    assert back == dt.date(2026, 5, 31)
+    assert told.known(observed, observed) == "" and "2026-05-31" in told.known(back, observed)
+    with pytest.raises(UsageError, match="start"):
+        planning.known_until("June", observed=observed)
 
 
 def test_a_lift_of_revenue_is_a_goal_in_money():

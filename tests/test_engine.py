@@ -174,6 +174,9 @@ def test_the_memory_of_a_report_is_a_number(folder, monkeypatch):
     monkeypatch.setenv(engine.MEMORY, "500")
     con = engine.connect(folder).con
     assert "476" in con.raw_sql("SELECT current_setting('memory_limit')").fetchall()[0][0]
+    for asked, held in ((400, "381"), (600, "476")):  # a report may be content with less, never take more
+        con = engine.connect(folder, memory_mb=asked).con
+        assert held in con.raw_sql("SELECT current_setting('memory_limit')").fetchall()[0][0]
     monkeypatch.setenv(engine.MEMORY, "a lot")
     with pytest.raises(UsageError, match="must be a number of megabytes"):
         engine.connect(folder)

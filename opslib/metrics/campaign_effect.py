@@ -31,6 +31,24 @@ def event_days(daily: ir.Table, *, event: str = "pay") -> ir.Table:
     return daily.group_by("day").agg(users=hit.nunique()).order_by("day")
 
 
+def takings(orders: ir.Table, *, campaign_id: str = "") -> ir.Table:
+    """What was ordered in a campaign's name, by day.
+
+    One row per local day with such an order.
+
+    Columns
+    -------
+    day   : date
+    first : float  amounts less refunds of the day's orders, so that their running sum is the money so far
+
+    Definition: orders that carry the campaign's id, by the local day on which they were paid; a refund counts on the day of its order.
+    Error: none, a census. They are not its effect: many would have come anyway.
+    Source: terms.yml, `campaign.takings`.
+    """
+    paid = orders.filter(orders.campaign_id == campaign_id)
+    return paid.group_by(day=paid.paid_day).agg(first=(_.amount - _.refunded.fill_null(0.0)).sum()).order_by("day")
+
+
 def targeted_change(
     touches: ir.Table,
     daily: ir.Table,

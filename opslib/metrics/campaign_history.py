@@ -25,7 +25,7 @@ def past_campaigns(
 
     Columns
     -------
-    campaign_id, kind, goal_metric : str
+    campaign_id, kind, stage, goal_metric : str
     first, last  : date   first and last local day, both included
     days         : int    last − first + 1
     before       : int    distinct users active in the same number of days before it
@@ -37,14 +37,16 @@ def past_campaigns(
     booked       : float  rewards as booked on the campaign; null where none are
 
     Definition: a campaign that ends at local midnight ran to the day before. It is over when its last day is not after
-    `until` (default: the last day with an event). A campaign without a goal on record is read on the event `goal`. `before` is null where those days begin before the data do.
+    `until` (default: the last day with an event). A campaign without a goal on record is read on the event `goal`, one whose goal is revenue on `pay`.
+    `before` is null where those days begin before the data do.
     Error: none, a census; what differs between campaigns is the error of the next one.
     Source: terms.yml, `campaign.plan`.
     """
     last_day = observed_until(daily, until, "past_campaigns")
     daily, events, users = contract.keyed(daily, events, users)
     runs = _runs(campaigns, last_day)
-    runs = runs.mutate(goal_metric=runs.goal_metric.fill_null(goal))
+    counts = runs.goal_metric.fill_null(goal)
+    runs = runs.mutate(goal_metric=ibis.ifelse(counts == "revenue", "pay", counts))
     active = daily.select("user_id", "day").distinct()
     near = active.cross_join(runs.select("campaign_id", "first", "last", "days"))
     gap = near.day.delta(near["first"], unit="day")
@@ -74,6 +76,7 @@ def past_campaigns(
     return joined.select(
         "campaign_id",
         "kind",
+        "stage",
         "goal_metric",
         "first",
         "last",
@@ -93,7 +96,7 @@ def _runs(campaigns: ir.Table, last_day: ir.DateScalar) -> ir.Table:
     last = ibis.ifelse(midnight, campaigns.ends_day - ibis.interval(days=1), campaigns.ends_day)
     last = ibis.ifelse(last < campaigns.starts_day, campaigns.starts_day, last)
     runs = campaigns.select(
-        "campaign_id", "kind", "goal_metric", "reward_cost", first=campaigns.starts_day, last=last.cast("date")
+        "campaign_id", "kind", "stage", "goal_metric", "reward_cost", first=campaigns.starts_day, last=last.cast("date")
     )
     runs = runs.filter(_["last"] <= last_day)
     return runs.mutate(days=_["last"].delta(_["first"], unit="day") + 1)

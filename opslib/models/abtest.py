@@ -19,6 +19,7 @@ from opslib.text import like, missing, say
 
 REVENUE = "revenue"
 LEAST = 30  # users that an arm must have for a verdict
+MEMORY_MB = 1_500  # that the sums of ten million users take; with more they are hardly faster
 WHALE = 0.2  # share of a metric's whole sum that one user may hold
 
 
@@ -127,16 +128,27 @@ def comparisons(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.Da
     """Every variant against the control on every metric: share of users who did it, money a user for revenue.
 
     One row per (metric, variant); columns as `readout.readout`, and `whale`, the largest user's share of the metric's sum.
-    Its interval and p are blank, and it is not judged, where an arm has under `LEAST` users or one user holds over `WHALE`.
+    Its interval and p are blank, and it is not judged, where an arm has under `LEAST` users, nobody in either arm did it, or one
+    user holds over `WHALE`.
 
     Raises
     ------
     TooLittleError  if no user of the control, or of any treatment, has a whole window.
     """
     if test.control not in set(sums.variant):
-        raise TooLittleError(say(zh="对照组还没有观察期满的用户", en="no user of the control has a whole window yet"))
+        raise TooLittleError(
+            say(
+                zh="对照组还没有观察期满的用户；等数据更全，或减小 window_days",
+                en="no user of the control has a whole window yet: wait for more data, or set fewer window_days",
+            )
+        )
     if set(sums.variant) == {test.control}:
-        raise TooLittleError(say(zh="实验组还没有观察期满的用户", en="no user of any treatment has a whole window yet"))
+        raise TooLittleError(
+            say(
+                zh="实验组还没有观察期满的用户；等数据更全，或减小 window_days",
+                en="no user of any treatment has a whole window yet: wait for more data, or set fewer window_days",
+            )
+        )
     mean = sums.metric == REVENUE
     rate = divided(sums.hits, sums.n)
     table = pd.DataFrame(
@@ -153,11 +165,26 @@ def comparisons(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.Da
     total = (sums.n * sums["mean"]).groupby(sums.metric).sum()
     whale = divided(sums.groupby("metric").top.max(), total)
     found["whale"] = found.metric.map(pd.Series(whale, total.index)).where(found.kind == "mean")
-    unsafe = (found[["n", "n_control"]].min(axis=1) < LEAST) | (found.whale > WHALE)
+    unsafe = (found[["n", "n_control"]].min(axis=1) < LEAST) | (found.whale > WHALE) | ~_done(found)
     judged = ["low", "high", "p", "lift_low", "lift_high", "lift_p"]
     found.loc[unsafe, judged], found.loc[unsafe, "enough"] = np.nan, False
     found["p_holm"], found["p_bh"] = readout.corrected(found.p, "holm"), readout.corrected(found.p, "bh")
     return found
+
+
+def _done(table: pd.DataFrame) -> pd.Series:
+    """Whether anybody in either arm did it: what nobody does neither moves nor holds."""
+    return table[["control", "treatment"]].any(axis=1)
+
+
+def guarding(table: pd.DataFrame, test: Test, guardrails: Sequence[str]) -> pd.DataFrame:
+    """The comparisons that can hold a winner back: guardrails other than the primary metric that anybody did."""
+    return table[table.metric.isin(guardrails) & (table.metric != test.metric) & _done(table)]
+
+
+def lowest(row: Any) -> float:
+    """How far a guardrail may have fallen: as a share of users, of money as a share of the control's."""
+    return float(row.lift_low if row.metric == REVENUE else row.low)
 
 
 def adjusted(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -264,7 +291,7 @@ def verdict(
     broken split), `running`, `few`, `uneven` (windows, `even`), `nobody` (no arm ever did it), `whale` (one user carries it).
 
     Definition: of several treatments each is judged on p corrected for their number (Holm); the best that may ship is
-    shipped. A guardrail's interval must stay above −`margin`. While the test runs only the sequential reading counts.
+    shipped. A guardrail's interval must stay above −`margin` (`lowest`). While the test runs only the sequential reading counts.
     `whale` is said only where the arms are large enough to be read without their largest users (`abguards.without_top`).
     """
     if not split_ok:
@@ -282,13 +309,14 @@ def verdict(
     if not primary.enough.any():
         return ("whale" if (primary.whale > WHALE).all() and least > LEAST else "few"), ""
     primary = primary.assign(p=readout.corrected(primary.p, "holm")).sort_values("diff", ascending=False)
-    said = []
+    said, watched = [], guarding(table, test, guardrails)
     for row in primary.itertuples():
-        watched = table[table.metric.isin(guardrails) & (table.variant == row.variant) & (table.metric != test.metric)]
         what = readout.decision(
             _effect(row),
             split_ok=True,
-            guardrails=[_effect(g) for g in watched.itertuples()],
+            guardrails=[
+                replace(_effect(g), low=lowest(g)) for g in watched[watched.variant == row.variant].itertuples()
+            ],
             margin=margin,
             alpha=alpha,
         )

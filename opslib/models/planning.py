@@ -14,6 +14,7 @@ from opslib.errors import TooLittleError, UsageError, near
 from opslib.models import abtest
 from opslib.models.campaign import Spread, spread_of
 from opslib.models.moments import divided
+from opslib.periods import iso_day
 from opslib.text import say
 
 NAMES = ("reach", "participation", "conversion", "incremental", "value", "reward")
@@ -78,9 +79,16 @@ def design(parameters: Mapping, *, observed: dt.date, revenue: float) -> Design:
             raise UsageError(f"campaign_plan: no assumption {name!r}", near(name, NAMES))
         if len(pair) != 2 or min(pair) < 0:
             raise UsageError(f"campaign_plan: assumed.{name} must be [mean, spread], both 0 or above, got {list(pair)}")
-    start = p.pop("start")
-    first = dt.date.fromisoformat(start) if start else observed + dt.timedelta(days=1)
-    return Design(first=first, **p)
+    return Design(first=_first(p.pop("start"), observed), **p)
+
+
+def known_until(start: str, *, observed: dt.date) -> dt.date:
+    """The last day that a plan may know of: of one that starts in the past, the day before, so that it is not its own past."""
+    return min(observed, _first(start, observed) - dt.timedelta(days=1))
+
+
+def _first(start: str, observed: dt.date) -> dt.date:
+    return iso_day(start, "start") if start else observed + dt.timedelta(days=1)
 
 
 def past(history: pd.DataFrame, money: pd.DataFrame, extra: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -111,7 +119,7 @@ def past(history: pd.DataFrame, money: pd.DataFrame, extra: Mapping[str, float] 
 
 @dataclass(frozen=True)
 class Assumption:
-    """One assumption, how many past campaigns it rests on, and where from: kind, one, all, hand, fixed or none."""
+    """One assumption, how many past campaigns it rests on, and where from: both, kind, one, stage, all, hand, fixed or none."""
 
     name: str
     spread: Spread
@@ -125,9 +133,11 @@ class Assumption:
 
 
 def assumption(table: pd.DataFrame, name: str, plan: Design, *, rate: bool) -> Assumption:
-    """What the past says: campaigns of the kind; one of the kind with the spread between all; all kinds; else by hand.
+    """What the past says: campaigns of the kind and stage; of the kind; one of the kind with the spread between all; of the
+    stage; all; else by hand.
 
-    Definition: only campaigns whose goal is counted by the same event say something about conversion, reward and value.
+    Definition: two campaigns are the least that speak for themselves. Only those whose goal is counted by the same event say
+    something about conversion, reward and value.
 
     Raises
     ------
@@ -150,16 +160,17 @@ def assumption(table: pd.DataFrame, name: str, plan: Design, *, rate: bool) -> A
                 name=columns.value_name("assumption", name),
             )
         )
-    if len(own) >= 2:
+    staged = known.stage == plan.stage
+    both, of_stage = own[staged], values[staged]
+    if len(both) >= 2:
+        found, n, source = spread_of(both, kind=kind), len(both), "both"
+    elif len(own) >= 2:
         found, n, source = spread_of(own, kind=kind), len(own), "kind"
     elif len(own) == 1:
         found, n, source = Spread(float(own.iloc[0]), _relative(values) * float(own.iloc[0]), kind), 1, "one"
     else:
-        found, n, source = (
-            Spread(float(values.mean()), _relative(values) * float(values.mean()), kind),
-            len(values),
-            "all",
-        )
+        pool, source = (of_stage, "stage") if len(of_stage) >= 2 else (values, "all")
+        found, n = Spread(float(pool.mean()), _relative(pool) * float(pool.mean()), kind), len(pool)
     return Assumption(name, Spread(found.mean, _room(found.mean, found.sd, rate), kind), n, source)
 
 
@@ -207,16 +218,22 @@ def assumptions(table: pd.DataFrame, plan: Design, *, audience: float) -> dict[s
 
 
 def _reach(table: pd.DataFrame, plan: Design, audience: float) -> Assumption:
-    """Users who will be active while it runs: those of as many days before, times the growth that past campaigns saw."""
+    """Users who will be active while it runs: those of as many days before, times the growth that past campaigns saw.
+
+    That is the growth of the campaigns in the stage where there are two, else of all: what is launched grows otherwise than
+    what is mature.
+    """
     if "reach" in plan.assumed:
         return assumption(table, "reach", plan, rate=False)
     if not audience > 0:
         raise TooLittleError(say(zh="最近没有活跃用户，无从规划", en="nobody was active lately: nothing to plan on"))
     growth = table.growth.dropna().astype(float)
+    of_stage = growth[table.stage.reindex(growth.index) == plan.stage]
     if len(growth) < 2:
         return Assumption("reach", Spread(audience, audience * LONE / 2), len(growth), "all")
-    found = spread_of(growth)
-    return Assumption("reach", Spread(audience * found.mean, audience * found.sd), len(growth), "all")
+    pool, source = (of_stage, "stage") if len(of_stage) >= 2 else (growth, "all")
+    found = spread_of(pool)
+    return Assumption("reach", Spread(audience * found.mean, audience * found.sd), len(pool), source)
 
 
 @dataclass(frozen=True)

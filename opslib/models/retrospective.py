@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from opslib import columns
 from opslib.errors import TooLittleError, UsageError
 from opslib.models import abtest, abuse
 from opslib.models.campaign import roi
@@ -39,6 +40,11 @@ class Campaign:
     def after(self) -> dt.date:
         """The day after the last one."""
         return self.last + dt.timedelta(days=1)
+
+    @property
+    def in_money(self) -> bool:
+        """The goal is extra revenue, and no count of an event."""
+        return self.goal_metric == abtest.REVENUE
 
     @property
     def holdout(self) -> str:
@@ -95,32 +101,45 @@ def meeting(campaigns: pd.DataFrame, id: str, first: dt.date, last: dt.date) -> 
     return [c.name for c in others if c.id != id and c.first <= last and c.last >= first]
 
 
-def counted(pacing: pd.DataFrame, invited: pd.DataFrame, this: Campaign) -> pd.DataFrame:
-    """The campaign's days, and for a referral whose goal is to register the invited who did: their events carry no id."""
+def counted(pacing: pd.DataFrame, invited: pd.DataFrame, takings: pd.DataFrame, this: Campaign) -> pd.DataFrame:
+    """The campaign's days with what its goal counts.
+
+    For a goal in money that is what was ordered in its name; for a referral whose goal is to register, the invited who did:
+    their events carry no id.
+    """
+    if this.in_money:
+        return takings.assign(event=this.goal_metric)
     if this.kind != "referral" or this.goal_metric != "register" or (pacing.event == "register").any():
         return pacing
     return pd.concat([pacing, invited.assign(event="register")], ignore_index=True)
 
 
 def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.DataFrame:
-    """Users so far who did what the goal counts, day by day, and an even pace towards the goal.
+    """Users so far who did what the goal counts, or money so far, day by day, and an even pace towards the goal.
 
     One row per day from the first to the last one observed: `day`, `done`, `pace` (blank without a goal).
 
     Raises
     ------
-    TooLittleError  if no event of the goal carries the campaign's id.
+    TooLittleError  if no event of the goal (no order, for a goal in money) carries the campaign's id.
     """
     if not this.goal_metric:
         raise TooLittleError(
             say(zh="活动没有登记目标行为，无法对照目标", en="the campaign has no goal on record to follow")
         )
     rows = pacing[pacing.event == this.goal_metric]
+    if rows.empty and this.in_money:
+        raise TooLittleError(
+            say(
+                zh="没有带该活动编号的订单，无法对照金额目标",
+                en="no order carries the campaign's id: a goal in money cannot be followed",
+            )
+        )
     if rows.empty:
         raise TooLittleError(
             say(
                 zh="没有带该活动编号的「{event}」事件，无法对照目标", en="no event {event} carries the campaign's id: the goal cannot be followed",
-                event=this.goal_metric,
+                event=columns.value_name("event", this.goal_metric),
             )
         )  # fmt: skip
     days = pd.date_range(this.first, min(this.last, observed))

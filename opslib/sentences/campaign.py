@@ -6,9 +6,10 @@ import datetime as dt
 
 import pandas as pd
 
-from opslib import columns, text
+from opslib import text
 from opslib.models.retrospective import Campaign, Extra, Money
 from opslib.report.finding import Action, Finding
+from opslib.sentences import campaign_origin as origin
 from opslib.text import missing, say
 
 
@@ -71,10 +72,10 @@ def overlap(names: list[str]) -> Finding | None:
     """Other campaigns on the same days: their doing is mixed into these numbers."""
     if not names:
         return None
-    shown = text.Clean("、".join(text.shown(n, 30) for n in names[:5]))
+    shown = text.Clean(say(zh="、", en=", ").join(text.shown(n, 30) for n in names[:5]))
     words = say(
         zh="同期还有 {n} 个活动（{names}），各自的作用混在一起。",
-        en="{n} other campaigns ran on the same days ({names}); their doing is mixed in.",
+        en="Other campaigns ran on the same days, {n} in all ({names}); their doing is mixed in.",
         n=len(names),
         names=shown,
     )
@@ -82,37 +83,29 @@ def overlap(names: list[str]) -> Finding | None:
 
 
 def goal(progress: pd.DataFrame, this: Campaign) -> Finding:
-    """Goal against actual, or against the even pace while it runs."""
+    """Goal against actual, or against the even pace while it runs; of a goal in money, what was ordered in its name."""
     last = progress.iloc[-1]
-    done, name = text.number(last.done), columns.value_name("event", this.goal_metric)
+    done = origin.goal_written(this, last.done)
+    name = (
+        say(zh="名下订单净额（不全是增量）", en="Ordered in its name (not all of it extra)")
+        if this.in_money
+        else origin.goal_name(this)
+    )
+    metric = "campaign.takings" if this.in_money else "campaign.participants"
     if missing(this.goal):
-        words = say(
-            zh="「{name}」{done} 人，活动没有登记目标。",
-            en="{name}: {done} users; the campaign has no goal on record.",
-            name=name,
-            done=done,
-        )
-        return Finding(
-            "campaign.goal", "info", words, metric="campaign.participants", value=last.done, no_interval="census"
-        )
+        words = say(zh="「{name}」{done}，活动没有登记目标。", en="{name}: {done}; the campaign has no goal on record.", name=name, done=done)  # fmt: skip
+        return Finding("campaign.goal", "info", words, metric=metric, value=last.done, no_interval="census")
     share, target = last.done / this.goal, last.pace / this.goal
     if this.running:
-        words = say(zh="「{name}」{done} 人，完成目标的 {share}；按均匀进度此时应为 {target}。", en="{name}: {done} users, {share} of the goal; an even pace would be at {target}.",
+        words = say(zh="「{name}」{done}，为目标的 {share}；按均匀进度此时应为 {target}。", en="{name}: {done}, {share} of the goal; an even pace would be at {target}.",
                     name=name, done=done, share=text.percent(share), target=text.percent(target))  # fmt: skip
     else:
-        words = say(zh="「{name}」{done} 人，目标 {goal}，完成 {share}。", en="{name}: {done} users against a goal of {goal}, {share}.",
-                    name=name, done=done, goal=text.number(this.goal), share=text.percent(share))  # fmt: skip
-    level = ("watch" if share < target else "info") if this.running else "good" if share >= 1 else "watch"
-    return Finding(
-        "campaign.goal",
-        level,
-        words,
-        metric="campaign.participants",
-        value=share,
-        n=last.done,
-        format="percent",
-        no_interval="census",
-    )
+        words = say(zh="「{name}」{done}，目标 {goal}，为目标的 {share}。", en="{name}: {done} against a goal of {goal}, {share}.",
+                    name=name, done=done, goal=origin.goal_written(this, this.goal), share=text.percent(share))  # fmt: skip
+    # Orders in its name are no extra revenue: however many there are, they do not reach a goal of that.
+    reached = "info" if this.in_money else "good"
+    level = ("watch" if share < target else "info") if this.running else reached if share >= 1 else "watch"
+    return Finding("campaign.goal", level, words, metric=metric, value=share, n=None if this.in_money else last.done, format="percent", no_interval="census")  # fmt: skip
 
 
 def money(spent: Money, this: Campaign) -> Finding:

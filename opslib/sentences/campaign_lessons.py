@@ -7,33 +7,39 @@ import pandas as pd
 from opslib import columns, figures, text
 from opslib.figures import Drawing
 from opslib.models.campaign_effect import HELD, Guess
-from opslib.models.lessons import Facts, honest_roi, rules, unit_costs
+from opslib.models.lessons import Facts, Planned, honest_roi, rules, unit_costs
 from opslib.models.retrospective import Campaign, Extra
 from opslib.report.finding import Finding
 from opslib.sentences import campaign
+from opslib.sentences import campaign_origin as origin
 from opslib.text import missing, say
 
 
-def compared(rows: pd.DataFrame) -> list[Finding]:
-    """Each planned number against what came: inside its range, above or below."""
-    if rows.empty:
+def compared(rows: pd.DataFrame, plan: Planned, this: Campaign) -> list[Finding]:
+    """Each planned number against what came: inside its range, above or below; times of unequal length are not judged."""
+    if not plan.items:
         return [Finding("campaign.plan.none", "info",
                         say(zh="没有可读回的策划表；先运行活动策划，或用参数「plan」指定它的「plan.csv」。", en="No plan to read back: run campaign_plan first, or name its plan.csv in the parameter plan."))]  # fmt: skip
-    return [_compared(row) for row in rows.itertuples()]
+    if rows.empty:
+        return [Finding("campaign.plan.nothing", "info",
+                        say(zh="策划 {run} 所预计的数字，实际都无从得知，没有可比的。", en="Nothing that the plan {run} expects is known of what came: there is nothing to compare.", run=plan.run))]  # fmt: skip
+    unequal = plan.apart(this) == "length"
+    return [_compared(row, unequal) for row in rows.itertuples()]
 
 
-def _compared(row) -> Finding:  # type: ignore[no-untyped-def]
+def _compared(row, unequal: bool) -> Finding:  # type: ignore[no-untyped-def]
     kind = {"cost": "money", "revenue": "money", "roi": "percent"}.get(row.quantity, "number")
     value, middle, low, high = (
         text.write(v if kind == "percent" else round(v), kind)
         for v in (row.actual, row.plan, row.plan_low, row.plan_high)
     )
-    place = (say(zh="在预计区间内", en="inside the range") if row.plan_low <= row.actual <= row.plan_high
+    place = (say(zh="天数不同，不作判断", en="of unequally many days, not judged") if unequal
+             else say(zh="在预计区间内", en="inside the range") if row.plan_low <= row.actual <= row.plan_high
              else say(zh="高于预计区间", en="above the range") if row.actual > row.plan_high else say(zh="低于预计区间", en="below the range"))  # fmt: skip
     bad = (row.actual > row.plan_high) if row.quantity == "cost" else (row.actual < row.plan_low)
     words = say(zh="{name}实际 {value}，策划预计 {middle}（{low} 至 {high}），{place}。", en="{name}: {value} against {middle} planned ({low} to {high}), {place}.",
                 name=columns.value_name("quantity", row.quantity), value=value, middle=middle, low=low, high=high, place=place)  # fmt: skip
-    return Finding(f"campaign.plan.{row.quantity}", "watch" if bad else "info", words, metric="campaign.plan", value=row.actual, base=row.plan, format=kind, no_interval="census")  # fmt: skip
+    return Finding(f"campaign.plan.{row.quantity}", "watch" if bad and not unequal else "info", words, metric="campaign.plan", value=row.actual, base=row.plan, format=kind, no_interval="census")  # fmt: skip
 
 
 def verdict(this: Campaign, extra: Extra | None, why: str, guess: Guess | None, unsure: str, event: str) -> str:
@@ -239,8 +245,8 @@ def template(facts: Facts, rows: pd.DataFrame) -> pd.DataFrame:
     this = facts.this
     known = {
         say(zh="天数", en="Days"): text.number(this.days),
-        say(zh="目标", en="Goal"): "" if missing(this.goal) else f"{this.goal_metric} {this.goal:g}",
-        say(zh="完成", en="Done"): "" if missing(facts.done) else text.number(facts.done),
+        say(zh="目标", en="Goal"): "" if missing(this.goal) else f"{this.goal_metric} {this.goal:.10g}",
+        say(zh="完成", en="Done"): "" if missing(facts.done) else origin.goal_written(this, facts.done),
         say(zh="成本", en="Cost"): text.money(facts.spent.cost) if facts.spent.cost else "",
         say(zh="投资回报率", en="ROI"): text.percent(facts.extra.roi.value, 0)
         if facts.extra and facts.extra.roi

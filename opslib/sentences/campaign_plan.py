@@ -100,6 +100,8 @@ def picture_title(plan: Design) -> str:
 def basis(found: Assumption) -> str:
     """Where an assumption comes from, in words."""
     return {
+        "both": say(zh="{n} 次同类同阶段活动", en="{n} past campaigns of the kind in this stage", n=found.n),
+        "stage": say(zh="{n} 次同阶段各类活动", en="{n} past campaigns of all kinds in this stage", n=found.n),
         "kind": say(zh="{n} 次同类活动", en="{n} past campaigns of the kind", n=found.n),
         "one": say(zh="仅 1 次同类活动，离散程度取自各类活动", en="one past campaign of the kind, with the spread between all kinds"),
         "all": say(zh="{n} 次各类活动", en="{n} past campaigns of all kinds", n=found.n),
@@ -114,7 +116,7 @@ def assumed(found: Mapping[str, Assumption]) -> list[Finding]:
     weak = [
         columns.value_name("assumption", a.name)
         for a in found.values()
-        if a.source in ("one", "all") and a.name != "reach"
+        if a.source in ("one", "stage", "all") and a.name != "reach"
     ]
     out = []
     if weak:
@@ -130,6 +132,14 @@ def assumed(found: Mapping[str, Assumption]) -> list[Finding]:
                                en="No past campaign with this goal held anybody out, so the share that is extra is unknown: revenue and return count every "
                                "conversion and are upper bounds."), metric="campaign.incremental"))  # fmt: skip
     return out
+
+
+def known(until: dt.date, last_day: dt.date) -> str:
+    """Which days a plan that starts in the past may not know of; empty for one that starts after the data."""
+    if until >= last_day:
+        return ""
+    return say(zh="活动开始于数据末日之前：只用到 {day} 为止的数据，之后的活动（包括它自己）不作依据。",
+               en="It starts before the data ends: only data to {day} is used, and no campaign after that, itself included.", day=str(until))  # fmt: skip
 
 
 def assumption_table(found: Mapping[str, Assumption]) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def hygiene(
     if len(small):
         words = say(
             zh="{arms} 不足 {least} 人，不作判断。", en="{arms}: fewer than {least} users, not judged.",
-            arms=text.Clean("、".join(arm_of(v) for v in small.variant)), least=LEAST,
+            arms=text.Clean(say(zh="、", en=", ").join(arm_of(v) for v in small.variant)), least=LEAST,
         )  # fmt: skip
         out.append(Finding("experiment.few", "watch", words))
     whales = found[~found.enough & (found.whale > 0)].drop_duplicates("metric")
@@ -138,29 +138,38 @@ def _window(left: int, counted: int, window_days: int) -> Finding:
     return Finding("experiment.window", "info", words, n=counted)
 
 
-def decision(what: tuple[str, str], test: Test) -> str:
-    """The page's one sentence."""
+def decision(what: tuple[str, str], test: Test, *, window_days: int = 0, guarded: bool = True) -> str:
+    """The page's one sentence; `guarded` says that at least one guardrail was observed."""
+    held = (
+        say(zh="护栏守住", en="and the guardrails hold")
+        if guarded
+        else say(zh="但没有可观察的护栏", en="but no guardrail was observed")
+    )
     return {
         "stop": say(zh="停：分流异常，本次实验不能读取效果，修复后重做。", en="Stop: the split is broken; no effect can be read. Mend it and run again."),
         "running": say(zh="实验仍在进行，尚不下结论；中途只看随时可看的读数。", en="Still running: no verdict yet; until the end only the always-valid reading counts."),
         "uneven": say(zh="不能下结论：各方案观察时间不等，请设定 window_days 后重读。", en="No verdict: the variants were watched for unequal times. Set window_days and read again."),
-        "nobody": _nobody(test),
+        "nobody": _nobody(test, window_days),
         "whale": say(zh="不能下结论：{metric}由个别用户左右；各组去掉最大一名用户后的情况见下文。", en="No verdict: single users carry {metric}; what is left without the largest of each arm is below.", metric=name_of(test.metric)),
         "few": say(zh="样本太少，无法判断。", en="Too few users for a verdict."),
-        "ship": say(zh="上线「{arm}」：{metric}确有提升，护栏守住。", en="Ship {arm}: {metric} rises for certain and the guardrails hold.", arm=arm_of(what[1]), metric=name_of(test.metric)),
+        "ship": say(zh="上线「{arm}」：{metric}确有提升，{held}。", en="Ship {arm}: {metric} rises for certain {held}.", arm=arm_of(what[1]), metric=name_of(test.metric), held=held),
         "reject": say(zh="暂不上线「{arm}」：{metric}有提升，但护栏可能受损。", en="Do not ship {arm} yet: {metric} rises, but a guardrail may be hurt.", arm=arm_of(what[1]), metric=name_of(test.metric)),
         "harm": say(zh="不上线「{arm}」：{metric}确有下降。", en="Do not ship {arm}: {metric} falls for certain.", arm=arm_of(what[1]), metric=name_of(test.metric)),
         "undecided": say(zh="不能下结论：{metric}的差异在误差之内，保留对照组。", en="Undecided: the difference in {metric} is within its error; keep the control.", metric=name_of(test.metric)),
     }[what[0]]  # fmt: skip
 
 
-def _nobody(test: Test) -> str:
+def _nobody(test: Test, window_days: int) -> str:
+    within = (
+        say(zh="在曝光后 {days} 天内", en=" within {days} days of exposure", days=window_days) if window_days else ""
+    )
     if test.metric == REVENUE:
-        return say(zh="不能下结论：各组都没有人支付。", en="No verdict: nobody in any arm paid.")
+        return say(zh="不能下结论：各组{within}都没有人支付。", en="No verdict: nobody in any arm paid{within}.", within=text.Clean(within))  # fmt: skip
     return say(
-        zh="不能下结论：各组都没有人做过「{metric}」。",
-        en="No verdict: nobody in any arm did {metric}.",
+        zh="不能下结论：各组{within}都没有人做过「{metric}」。",
+        en="No verdict: nobody in any arm did {metric}{within}.",
         metric=name_of(test.metric),
+        within=text.Clean(within),
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from opslib import columns, text
 from opslib.models.ablooks import Reach
-from opslib.models.abtest import REVENUE, Test
+from opslib.models.abtest import REVENUE, Test, lowest
 from opslib.models.readout import Trend
 from opslib.report.finding import Finding
 from opslib.sentences.experiment import arm_of, below, kind_of, name_of
@@ -127,9 +127,7 @@ def others(
         )
         out.append(Finding("experiment.others.none", "info", words))
     watched = rest[rest.metric.isin(guardrails)]
-    for row in watched.to_dict("records"):
-        out.append(_guard(row, margin))
-    return out
+    return out + [_guard(row, margin) for row in watched.itertuples()]
 
 
 def _moved(row: dict[str, Any], even: bool) -> Finding:
@@ -144,11 +142,14 @@ def _moved(row: dict[str, Any], even: bool) -> Finding:
     )  # fmt: skip
 
 
-def _guard(row: dict[str, Any], margin: float) -> Finding:
-    kind = kind_of(row["metric"])[1]
-    holds = row["low"] >= -margin
-    said = {"arm": arm_of(row["variant"]), "metric": name_of(row["metric"]), "limit": text.write(-margin, kind)}
-    if not row["enough"]:
+def _guard(row: Any, margin: float) -> Finding:
+    kind = kind_of(row.metric)[1]
+    holds = row.enough and lowest(row) >= -margin
+    said = {"arm": arm_of(row.variant), "metric": name_of(row.metric), "limit": text.write(-margin, "percent" if row.metric == REVENUE else kind)}  # fmt: skip
+    if not (row.control or row.treatment):
+        words = say(zh="护栏{metric}（「{arm}」）：各组都没有人做过，起不到护栏的作用。", en="Guardrail {metric} (“{arm}”): nobody in either arm did it, so it guards nothing.",
+                    metric=said["metric"], arm=said["arm"])  # fmt: skip
+    elif not row.enough:
         words = say(zh="护栏{metric}（「{arm}」）数据不足，无法判断是否守住。", en="Guardrail {metric} (“{arm}”): too little data to say whether it holds.",
                     metric=said["metric"], arm=said["arm"])  # fmt: skip
     elif holds:
@@ -164,8 +165,8 @@ def _guard(row: dict[str, Any], margin: float) -> Finding:
             **said,
         )
     return Finding(
-        f"experiment.guardrail.{row['metric']}.{row['variant']}", "info" if holds or not row["enough"] else "watch", words, metric=TERM,
-        value=row["diff"], low=row["low"], high=row["high"], n=row["n"] + row["n_control"], format=kind, no_interval="too few",
+        f"experiment.guardrail.{row.metric}.{row.variant}", "info" if holds or (row.control and not row.enough) else "watch", words, metric=TERM,
+        value=row.diff, low=row.low, high=row.high, n=row.n + row.n_control, format=kind, no_interval="too few",
     )  # fmt: skip
 
 
