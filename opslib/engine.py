@@ -29,6 +29,7 @@ from opslib.text import Clean, like, say
 __all__ = ["Problem", "Tables", "check", "connect"]
 
 MEMORY = "OPSLIB_MEMORY_MB"  # what one report may use
+_MOST = 2.8  # GiB that its queries hold unless told, so that a process stays below 4; what needs more spills to disk
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -262,6 +263,8 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
     con.raw_sql(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
     if memory := os.environ.get(MEMORY):  # several reports run at once and share the machine
         con.raw_sql(f"SET memory_limit = '{_number(memory)}MB'")
+    else:
+        warehouse.cap_memory(con.con, _MOST)
     return Tables(con, str(folder), warehouse.read(folder))
 
 
