@@ -29,6 +29,7 @@ from opslib.text import Clean, like, say
 __all__ = ["Problem", "Tables", "check", "connect"]
 
 MEMORY = "OPSLIB_MEMORY_MB"  # what one report may use
+_MOST = 2.8  # GiB that its queries hold unless told, so that a process stays below 4; what needs more spills to disk
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -263,6 +264,8 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
     # Several reports run at once and share the machine; one that loses nothing by going to disk may take less than its share.
     if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
         con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")
+    else:
+        warehouse.cap_memory(con.con, _MOST)
     return Tables(con, str(folder), warehouse.read(folder))
 
 

@@ -245,9 +245,7 @@ def _database(staging: Path, bar: Progress) -> Iterator[duckdb.DuckDBPyConnectio
     with duckdb.connect(config={"temp_directory": str(staging / "spill")}) as con:
         con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
         con.execute("SET python_enable_replacements = false")
-        limit, unit = con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
-        if unit == "TiB" or (unit == "GiB" and float(limit) > _MEMORY):
-            con.execute(f"SET memory_limit = '{_MEMORY}GiB'")
+        warehouse.cap_memory(con, _MEMORY)
         with bar.watching(con):
             yield con
 

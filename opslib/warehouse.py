@@ -223,6 +223,13 @@ def zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+def cap_memory(con: Any, most: float) -> None:
+    """Let a DuckDB connection hold at most so many GiB before it spills to disk; less where the machine has less."""
+    limit, unit = con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
+    if unit == "TiB" or (unit == "GiB" and float(limit) > most):
+        con.execute(f"SET memory_limit = '{most}GiB'")
+
+
 def utc_hours(name: str, day: dt.date) -> int:
     """Whole hours by which the zone's clocks are ahead of UTC at noon of a day."""
     noon = dt.datetime.combine(day, dt.time(12), tzinfo=zone(name))

@@ -16,7 +16,7 @@ from ibis import _
 
 from opslib.metrics._filters import Step, column, step_holds
 from opslib.metrics._periods import Day, as_day, hour_index, index, whole_periods
-from opslib.metrics._visits import marked, user_periods, visits
+from opslib.metrics._visits import marked, user_starts, visits
 
 CLOCKS = {"calendar": 0, "rolling_24h": 1, "rolling_24h_hour_floored": 1, "rolling_7d": 7, "rolling_30d": 30}
 NO_VALUE, OTHER = "(none)", "Other"
@@ -92,8 +92,8 @@ def starts(events: ir.Table, users: ir.Table | None, q: Question) -> ir.Table:
     return kept if q.breakdown is None or q.by_event else _by_user(kept, users, q.breakdown)
 
 
-def first_visits(events: ir.Table, q: Question) -> tuple[ir.Table, ir.Table] | None:
-    """The plain question, counted: (p, size), and (p, k, users) for the returns k ≥ 1 periods later.
+def first_visits(events: ir.Table, q: Question) -> ir.Table | None:
+    """The plain question, counted: (p, k, users) for the users of cohort p who are active k ≥ 0 periods later.
 
     None for a question that is not plain, and for one about a few cohorts, whose returns are worth looking for first.
     """
@@ -103,20 +103,24 @@ def first_visits(events: ir.Table, q: Question) -> tuple[ir.Table, ir.Table] | N
     if marked(rows):
         pairs = _marked_visits(rows, q)
     else:
-        active = user_periods(rows, q.grain, q.week_start)
-        first = active.group_by("user_id").agg(first=_.p.min())
-        pairs = active.join(first, "user_id").select(p=_.first, k=_.p - _.first)
-    counts = pairs.filter(_.k <= q.last_n).group_by("p", "k").agg(users=_.count())
-    return counts.filter(_.k == 0).select("p", size=_.users), counts.filter(_.k > 0)
+        active = user_starts(rows, q.grain, q.week_start)
+        first = active.group_by("user_id").agg(first=_.start.min())
+        pairs = active.join(first, "user_id").select("first", "start")
+    counts = pairs.group_by("first", "start").agg(users=_.count())
+    p, back = (index(counts[name], q.grain, q.week_start) for name in ("first", "start"))
+    counts = counts.select("users", p=p, k=back - p)
+    if q.grain != "day" and marked(rows):
+        counts = counts.group_by("p", "k").agg(users=_.users.sum())
+    return counts
 
 
 def _marked_visits(rows: ir.Table, q: Question) -> ir.Table:
-    """(p, k) of every user's every active period, from what the rows of `daily` tell of themselves."""
+    """(first, start) of every user's every active period, days in it, from what the rows of `daily` tell of themselves."""
     rows = _within_reach(_reported(rows, q, "first_day"), q, later=False)
-    first, day, before = (index(rows[name], q.grain, q.week_start) for name in ("first_day", "day", "previous_day"))
     if q.grain != "day":
+        day, before = (index(rows[name], q.grain, q.week_start) for name in ("day", "previous_day"))
         rows = rows.filter((before < day).fill_null(True))
-    return rows.select(p=first, k=day - first)
+    return rows.select(first="first_day", start="day")
 
 
 def _rows(events: ir.Table, q: Question, *, segment: bool) -> ir.Table:

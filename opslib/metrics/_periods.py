@@ -31,6 +31,13 @@ def index(day: ir.DateValue, grain: str = "day", week_start: str = "monday") -> 
     return days if grain == "day" else (days + WEEK_SHIFT[week_start]) // 7
 
 
+def floor(day: ir.DateValue, grain: str, week_start: str = "monday") -> ir.DateValue:
+    """The local day on which the day's own period begins: a day is less to compare and to keep than its number."""
+    if grain == "week" and WEEK_SHIFT[week_start]:
+        return first_day(index(day, grain, week_start), grain, week_start)
+    return day if grain == "day" else day.truncate({"week": "W", "month": "M"}[grain])
+
+
 def hour_index(ts: ir.TimestampValue) -> ir.IntegerValue:
     """The number of the UTC hour; floored first, because Postgres would round."""
     return ts.truncate("h").delta(ibis.timestamp(EPOCH.isoformat()), unit="hour").cast("int64")

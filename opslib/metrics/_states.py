@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from opslib.metrics._periods import Day, observed_until, whole
+from opslib.metrics._periods import Day, first_day, index, observed_until, whole
 from opslib.metrics._visits import marked, visits
 
 
@@ -38,35 +38,32 @@ def judged(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, 
 
     `days_away` and `active_days` are those of the last named day, up to which `rows` go.
     """
-    once = marked(rows)
-    away = {f"{name}_away": end.delta(rows.day, unit="day").cast("int64") for name, end in ends.items()}
-    days = rows.mutate(**away)
-    facts = {"first_day": days.day.min(), "last_day": days.day.max()}
-    for name in ends:
-        since = days[f"{name}_away"]
-        facts[f"{name}_age"] = since.max()
-        facts[f"{name}_away"] = since.min(where=since >= 0) if len(ends) > 1 else since.min()
-        late = since.between(0, silent - 1)
-        count = ibis.ifelse(late, 1, 0).sum() if once else days.day.nunique(where=late)
+    once, last = marked(rows), list(ends)[-1]
+    facts = {"first_day": rows.day.min(), "last_day": rows.day.max()}
+    for name, end in ends.items():
+        # Bounds on the day itself: its distance is counted for users, not for rows.
+        late = rows.day.between(first_day(index(end) - (silent - 1)), end)
+        count = rows.count(where=late) if once else rows.day.nunique(where=late)
         facts[f"{name}_often"] = count.cast("int64")
-    if "shown_id" in days.columns:
-        facts["shown_id"] = days.shown_id.min()
-    user = days.group_by("user_id").agg(**facts)
+        facts[f"{name}_day"] = facts["last_day"] if name == last else rows.day.max(where=rows.day <= end)
+    if "shown_id" in rows.columns:
+        facts["shown_id"] = rows.shown_id.min()
+    user = rows.group_by("user_id").agg(**facts)
+    away = {name: end.delta(user[f"{name}_day"], unit="day").cast("int64") for name, end in ends.items()}
     state = {
         name: ibis.cases(
-            (user[f"{name}_age"] < new, "new"),
+            (end.delta(user.first_day, unit="day") < new, "new"),
             (user[f"{name}_often"] >= often, "active"),
-            (user[f"{name}_away"] < silent, "retained"),
-            (user[f"{name}_away"] < churn, "silent"),
+            (away[name] < silent, "retained"),
+            (away[name] < churn, "silent"),
             else_="churned",
         )
-        for name in ends
+        for name, end in ends.items()
     }
-    last = list(ends)[-1]
     return user.select(
         *("first_day", "last_day"),
         user_id=user.shown_id if "shown_id" in user.columns else user.user_id,
-        days_away=user[f"{last}_away"],
+        days_away=away[last],
         active_days=user[f"{last}_often"],
         **state,
     )

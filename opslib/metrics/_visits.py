@@ -9,7 +9,7 @@ from ibis import _
 from opslib import contract
 from opslib.metrics._acquired import identified
 from opslib.metrics._filters import Step, step_holds
-from opslib.metrics._periods import Day, as_day, hour_index, index
+from opslib.metrics._periods import Day, as_day, floor, hour_index, index
 
 FAR = 1_000_000  # periods; later than any next visit
 
@@ -45,12 +45,20 @@ def check_step(step: Step, name: str, metric: str) -> None:
         raise ValueError(f"{metric}: {name} must be an event's name, {{'event': …, 'where': …}} or None, got {step!r}")
 
 
-def user_periods(rows: ir.Table, grain: str = "day", week_start: str = "monday") -> ir.Table:
-    """One row per (user_id, p): the user was active in period number p; for UTC hours the rows must be `timed`."""
-    # Distinct over dates first would be a second pass; over numbers it is one.
-    number = hour_index(rows.ts) if grain == "hour" else index(rows.day, grain, week_start)
-    pairs = rows.select("user_id", p=number)
+def user_starts(rows: ir.Table, grain: str = "day", week_start: str = "monday") -> ir.Table:
+    """One row per (user_id, start): the user was active in the period that begins on that day.
+
+    For UTC hours the rows must be `timed`, and the start is the hour's number.
+    """
+    start = hour_index(rows.ts) if grain == "hour" else floor(rows.day, grain, week_start)
+    pairs = rows.select("user_id", start=start)
     return pairs if grain == "day" and marked(rows) else pairs.distinct()
+
+
+def user_periods(rows: ir.Table) -> ir.Table:
+    """One row per (user_id, p): the user was active on day number p."""
+    days = user_starts(rows)
+    return days.select("user_id", p=index(days.start))
 
 
 def comings(rows: ir.Table, longest: int = FAR, grain: str = "day", week_start: str = "monday") -> ir.Table:
@@ -60,15 +68,18 @@ def comings(rows: ir.Table, longest: int = FAR, grain: str = "day", week_start: 
     small table: a user counts anew when the window, so long, has lost sight of the period before.
     """
     if marked(rows):
-        days = rows.group_by("day", "previous_day").agg(users=_.count())
-        pairs = days.select(
-            "users", p=index(days.day, grain, week_start), q=index(days.previous_day, grain, week_start)
-        )
-        pairs = pairs.mutate(q=_.q.fill_null(-FAR)).filter(_.q < _.p)
-        return pairs.group_by("p", since=ibis.least(_.p - _.q, longest)).agg(users=_.users.sum().cast("int64"))
-    before = _.p.lag(1, -FAR).over(ibis.window(group_by="user_id", order_by="p"))
-    pairs = user_periods(rows, grain, week_start)
-    return pairs.select("p", since=ibis.least(_.p - before, longest)).group_by("p", "since").agg(users=_.count())
+        pairs = rows.select(start="day", before="previous_day")
+    else:
+        starts = user_starts(rows, grain, week_start)
+        before = starts.start.lag(1).over(ibis.window(group_by="user_id", order_by="start"))
+        pairs = starts.select("start", before=before)
+    counts = pairs.group_by("start", "before").agg(users=_.count())
+    # Numbers and not days from here on: so few rows cost nothing.
+    p, q = (index(counts[name], grain, week_start) for name in ("start", "before"))
+    found = counts.select("users", p=p, since=ibis.least(p - q.fill_null(-FAR), longest))
+    if marked(rows) and grain != "day":
+        found = found.filter(_.since > 0)
+    return found.group_by("p", "since").agg(users=_.users.sum().cast("int64"))
 
 
 def gaps(user_days: ir.Table, longest: int) -> ir.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import ibis
@@ -18,15 +19,15 @@ from opslib.metrics._periods import (
     first_day,
     index,
     last_complete,
-    numbers,
     observed_until,
     one_of,
     span,
     whole,
 )
-from opslib.metrics._visits import comings, user_periods, visits
+from opslib.metrics._visits import comings, user_starts, visits
 
 Window = int | str
+Days = tuple[dt.date, dt.date]
 
 
 def active_users(
@@ -73,10 +74,12 @@ def active_users(
         one_of(grain, GRAINS, "windows", name)
     one_of(week_start, WEEK_SHIFT, "week_start", name)
 
-    asked, last = bounds(period, name), observed_until(events, until, name)
+    asked = bounds(period, name)
     came = comings(visits(events, event, until=until, metric=name), longest=max([31, *trailing]))
-    parts = [_trailing(came, trailing, _reach(came, asked, last))] if trailing else []
-    parts += [_calendar(came, g, week_start, _reach(came, asked, last, g, week_start)) for g in calendar]
+    # Where every event counts, the last day with one is the last that was observed.
+    last = observed_until(events, until, name) if event or until else first_day(came.p.max().as_scalar())
+    parts = [_trailing(came, trailing, *_reach(came, asked, last))] if trailing else []
+    parts += [_calendar(came, g, week_start, *_reach(came, asked, last, g, week_start)) for g in calendar]
     found = ibis.union(*parts) if len(parts) > 1 else parts[0]
     return found.order_by("days", "window", "end")
 
@@ -146,59 +149,54 @@ def stickiness(
     rows = visits(events, event, until=None, metric="stickiness", timed=grain == "hour")
     if asked := bounds(period, "stickiness"):
         rows = rows.filter(rows.day.between(*map(ibis.date, asked)))
-    each = user_periods(rows, grain, week_start).group_by("user_id").agg(periods=_.count())
+    each = user_starts(rows, grain, week_start).group_by("user_id").agg(periods=_.count())
     counts = each.group_by("periods").agg(users=_.count())
     or_more = ibis.cumulative_window(order_by=ibis.desc("periods"))
     return counts.mutate(at_least=_.users.sum().over(or_more).cast("int64")).order_by("periods")
 
 
-def _reach(counts: ir.Table, asked, last: ir.DateScalar, grain: str = "day", week_start: str = "monday") -> ir.Table:
-    """The periods to report: those asked for, or all since the first event, as far as they have been observed."""
+def _reach(came: ir.Table, asked: Days | None, last: ir.DateScalar, grain: str = "day", week_start: str = "monday"):
+    """The first and last period to report: of those asked for, or of all since the first event, what has been observed."""
     complete = last_complete(last, grain, week_start)
     if asked:
         low, high = (index(ibis.date(day), grain, week_start) for day in asked)
-        return span(low, ibis.least(high, complete))
-    first = counts.p.min().as_scalar()
-    return span(first if grain == "day" else index(first_day(first), grain, week_start), complete)
+        return low, ibis.least(high, complete)
+    first = came.p.min().as_scalar()
+    return first if grain == "day" else index(first_day(first), grain, week_start), complete
 
 
-def _trailing(came: ir.Table, windows: Sequence[int], reach: ir.Table) -> ir.Table:
+def _trailing(came: ir.Table, windows: Sequence[int], low: ir.IntegerScalar, high: ir.IntegerScalar) -> ir.Table:
     """Running sums of comings and goings: linear in days × gaps, whatever the windows' lengths."""
-    turns = numbers(3 * len(windows))
-    days = ibis.cases(*[(turns.k // 3 == i, w) for i, w in enumerate(windows)])
-    turns = turns.select(days=days.cast("int64"), turn=turns.k % 3)
     # Turn 0: a user-day begins, and the user, unless still in the window; 1: the user still in it does not leave it when
     # the user-day before does; 2: both leave.
-    seen = _.since < _.days
-    moves = came.cross_join(turns).select(
+    turns = ibis.array([3 * days + turn for days in windows for turn in range(3)]).unnest().name("k").as_table()
+    turns = turns.select(days=_.k // 3, turn=_.k % 3)
+    nobody = span(low, high).select("p", since=ibis.literal(0, "int64"), users=ibis.literal(0, "int64"))
+    moves = came.union(nobody).cross_join(turns)
+    moves = moves.select(
         "days",
-        p=_.p + ibis.cases((_.turn == 2, _.days), ((_.turn == 1) & seen, _.days - _.since), else_=0),
-        users=ibis.cases((_.turn == 2, -_.users), ((_.turn == 1) == seen, _.users), else_=0),
-        user_days=ibis.cases((_.turn == 0, _.users), (_.turn == 2, -_.users), else_=0),
-        shown=ibis.literal(0, "int64"),
-    )
-    shown = reach.cross_join(turns.filter(_.turn == 0)).select(
-        "days", "p", users=ibis.literal(0, "int64"), user_days=ibis.literal(0, "int64"), shown=ibis.literal(1, "int64")
+        p=_.p + ibis.cases((_.turn == 2, _.days), (_.turn == 1, ibis.greatest(_.days - _.since, 0)), else_=0),
+        users=ibis.cases((_.turn == 2, -_.users), ((_.turn == 1) == (_.since < _.days), _.users), else_=0),
+        user_days=ibis.cases((_.turn == 2, -_.users), (_.turn == 0, _.users), else_=0),
     )
     so_far = ibis.cumulative_window(group_by="days", order_by="p")
     return (
-        moves.union(shown)
-        .group_by("days", "p")
-        .agg(users=_.users.sum(), user_days=_.user_days.sum(), shown=_.shown.max())
+        moves.group_by("days", "p")
+        .agg(users=_.users.sum(), user_days=_.user_days.sum())
         .mutate(users=_.users.sum().over(so_far), user_days=_.user_days.sum().over(so_far))
-        .filter(_.shown == 1)
+        .filter(_.p.between(low, high))
         .select(
             window=_.days.cast("string"),
             start=first_day(_.p - _.days + 1),
             end=first_day(_.p),
-            days=_.days,
+            days=_.days.cast("int64"),
             users=_.users.cast("int64"),
             user_days=_.user_days.cast("int64"),
         )
     )
 
 
-def _calendar(came: ir.Table, grain: str, week_start: str, reach: ir.Table) -> ir.Table:
+def _calendar(came: ir.Table, grain: str, week_start: str, low: ir.IntegerScalar, high: ir.IntegerScalar) -> ir.Table:
     """A user counts on the first day in the period: the one before which the last lies in an earlier period."""
     days = came.mutate(day=_.p, p=index(first_day(_.p), grain, week_start))
     counts = (
@@ -206,7 +204,7 @@ def _calendar(came: ir.Table, grain: str, week_start: str, reach: ir.Table) -> i
         .group_by("p")
         .agg(users=ibis.ifelse(_.day - _.since < _.first, _.users, 0).sum(), user_days=_.users.sum())
     )
-    ends = reach.mutate(start=first_day(_.p, grain, week_start), next=first_day(_.p + 1, grain, week_start))
+    ends = span(low, high).mutate(start=first_day(_.p, grain, week_start), next=first_day(_.p + 1, grain, week_start))
     return ends.left_join(counts, "p").select(
         window=ibis.literal(grain),
         start=_.start,

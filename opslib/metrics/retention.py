@@ -111,11 +111,17 @@ def retention(
         whole(length, 1, 366, "brackets", "retention")
     edges = [0, *accumulate(lengths)]
 
-    last = _last_complete(events, until, grain, clock, week_start)
     asked = bounds(period, "retention")
     q = Question(start, back, mode, grain, clock, edges[-1], min_returns, breakdown, carry, asked, until, week_start)
-    counted = None if on_or_after or _bracketed(edges) else first_visits(events, q)
-    sizes, hits = counted or _asked(events, users, edges, on_or_after, limit, q)
+    counts = None if on_or_after or _bracketed(edges) else first_visits(events, q)
+    if counts is None:
+        sizes, hits = _asked(events, users, edges, on_or_after, limit, q)
+    else:
+        sizes, hits = counts.filter(_.k == 0).select("p", size=_.users), counts.filter(_.k > 0)
+    if counts is not None and grain == "day" and not (until or asked):
+        last = (counts.p + counts.k).max().as_scalar()  # any event counts, and all do
+    else:
+        last = _last_complete(events, until, grain, clock, week_start)
     cells = _cells(sizes, hits, edges, on_or_after)
     cells = cells.filter(_needs(cells, q) <= last)
     return _named(cells, q, bracketed=brackets is not None)
@@ -191,10 +197,11 @@ def _cells(sizes: ir.Table, hits: ir.Table, edges: list[int], on_or_after: bool)
     """Every (cohort, bracket) with its users and size, zeros included, whether observed or not."""
     by = [name for name in sizes.columns if name != "size"]
     ranges = numbers(len(edges), "k")
-    ranges = ranges.mutate(n=ranges.k, n_last=ranges.k)
+    n, n_last = ranges.k, ranges.k
     if _bracketed(edges):
         firsts = [(0, 0), *((k, low + 1) for k, low in enumerate(edges[:-1], start=1))]
-        ranges = ranges.mutate(n=_case(ranges.k, firsts), n_last=_case(ranges.k, enumerate(edges)))
+        n, n_last = _case(ranges.k, firsts), _case(ranges.k, enumerate(edges))
+    ranges = ranges.select("k", n=n, n_last=n_last)
     every = sizes.cross_join(ranges).left_join(hits, [*by, "k"])
     cells = every.select(*by, "k", "n", "n_last", "size", users=every.users.fill_null(0))
     if on_or_after:
@@ -211,8 +218,7 @@ def _named(cells: ir.Table, q: Question, *, bracketed: bool) -> ir.Table:
     cohort = first_hour(cells.p) if q.grain == "hour" else first_day(cells.p, q.grain, q.week_start)
     segment = list(SEGMENT) if q.breakdown else []
     n = ["n", "n_last"] if bracketed else ["n"]
-    shown = cells.select(*segment, *n, "users", "size", cohort=cohort).relocate("cohort")
-    return shown.order_by("cohort", *segment[:2], "n")
+    return cells.select(cohort.name("cohort"), *segment, *n, "users", "size").order_by("cohort", *segment[:2], "n")
 
 
 def return_curve(events: ir.Table, users: ir.Table | None = None, **how: Any) -> ir.Table:

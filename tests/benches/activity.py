@@ -209,12 +209,12 @@ def _rolled_up(data: Data, what: str, metric: Callable[[ibis.Table], ibis.Table]
     return Bench(f"{what}, daily against events", on("daily"), on("events"), ROLLED_UP)
 
 
-def four_steps(data: Data) -> Callable[[], list[int]]:
+def four_steps(data: Data, window_days: float | None = 3) -> Callable[[], list[int]]:
     """Our side of every row about the funnel."""
 
     def ours() -> list[int]:
         table = engine.connect(data.warehouse).events
-        return [int(n) for n in funnel.funnel(table, steps=STEPS, window_days=3).to_pandas()["users"]]
+        return [int(n) for n in funnel.funnel(table, steps=STEPS, window_days=window_days).to_pandas()["users"]]
 
     return ours
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import duckdb
@@ -60,6 +61,26 @@ def bench_funnel_clickhouse(data: Data) -> Bench:
         return [int(n) for n in chdb.query(f"SELECT {sums} FROM ({deepest})", "CSV").data().split(",")]
 
     return Bench("funnel, against ClickHouse's windowFunnel", four_steps(data), reference, 1.0)
+
+
+def bench_funnel_retentioneering(data: Data) -> Bench:
+    """Four steps in order in retentioneering 5, whose funnel knows no window; no promise, for scale."""
+    rows = data.files("events")
+
+    def reference() -> list[int]:
+        os.environ["RETENTIONEERING_NO_TRACK"] = "1"  # else it reports its use over the network
+        try:
+            from retentioneering import Eventstream
+        except ImportError:
+            missing = 'this row needs retentioneering, which is not installed: pip install "retentioneering>=5"'
+            raise SystemExit(missing) from None
+        frame = duckdb.connect().execute(f"SELECT user_key, event, ts FROM {rows}").df()
+        schema = {"path_cols": ["user_key"], "event_col": "event", "timestamp_col": "ts"}
+        return [
+            int(step["unique_paths"]) for step in Eventstream(frame, schema=schema).funnel_data(steps=STEPS)["steps"]
+        ]
+
+    return Bench("funnel, no window, against retentioneering", four_steps(data, None), reference)
 
 
 def bench_sessions(data: Data) -> Bench:
