@@ -39,7 +39,11 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, rest = super().parse_known_args(args, namespace)
         if rest:  # said by the command, which knows its own options
-            hint = near(rest[0], self._option_string_actions) if rest[0].startswith("-") else "leave it out, or put options last"
+            hint = (
+                near(rest[0], self._option_string_actions)
+                if rest[0].startswith("-")
+                else "leave it out, or put options last"
+            )
             self.error(f"{rest[0]!r} is not understood; {hint or 'leave it out'}")
         return found, rest
 
