@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,6 @@ __all__ = ["Problem", "Tables", "check", "connect"]
 
 MEMORY = "OPSLIB_MEMORY_MB"  # what one report may use
 _MOST = 2.8  # GiB that its queries hold unless told, so that a process stays below 4; what needs more spills to disk
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 @dataclass
@@ -280,7 +278,7 @@ def _engine(url: str) -> Any:
         raise UsageError(f"the URL of {credentials.hidden(url)} holds a password", credentials.HINT)
     settings = {"join_use_nulls": 1} if url.startswith("clickhouse") else {}
     try:
-        con = ibis.connect(_VARIABLE.sub(_secret, url), **({"settings": settings} if settings else {}))
+        con = ibis.connect(credentials.filled(url), **({"settings": settings} if settings else {}))
     except OpsError:
         raise
     except Exception as error:
@@ -297,17 +295,6 @@ def _engine(url: str) -> Any:
             ),
         ) from None
     return con
-
-
-def _secret(match: re.Match[str]) -> str:
-    from urllib.parse import quote
-
-    if match[1] not in os.environ:
-        raise UsageError(
-            say(zh="没有设置环境变量 {name}", en="the environment variable {name} is not set", name=match[1]),
-            say(zh="数据源地址的密码取自它", en="the engine's URL takes its password from it"),
-        )
-    return quote(os.environ[match[1]], safe="")
 
 
 def _completed(table: ir.Table, name: str, source: str) -> ir.Table:
