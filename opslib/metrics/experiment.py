@@ -101,10 +101,13 @@ def outcome_sums(
         raise ValueError("outcome_sums: name at least one metric")
     last_day = observed_until(events, until, "outcome_sums")
     exposures, events, orders, users = contract.keyed(exposures, events, orders, users)
-    exposed = _exposed(exposures, experiment_id, window_days, last_day, users, by)
+    exposed = _exposed(exposures, experiment_id, window_days, last_day, by)
     paid = orders.select("user_id", ts=_.paid_at, nr=ibis.literal(len(metrics), "int64"), value=_.amount)
     near = _around(ibis.union(*_acts(events, metrics), paid), exposed, window_days, pre_days)
     keys = ["variant", *{"day": ["start"], "": []}.get(by, ["segment"])]
+    if by not in ("", "day"):  # only now: the join above is of everybody, and the narrower the less it has to hold
+        segments = users.select("user_id", segment=column(users, by).cast("string"))
+        near, exposed = (t.left_join(segments, "user_id").drop("user_id_right") for t in (near, exposed))
     found = _with_zeros(_moments(near, keys), exposed, keys, [*map(step_name, metrics), REVENUE])
     return found.order_by("nr", *reversed(keys)).drop("nr")
 
@@ -145,7 +148,7 @@ def ratio_sums(
         raise ValueError(f"ratio_sums: over must be two events, got {list(over)}")
     last_day = observed_until(events, until, "ratio_sums")
     exposures, events, users = contract.keyed(exposures, events, users)
-    exposed = _exposed(exposures, experiment_id, window_days, last_day, users, "")
+    exposed = _exposed(exposures, experiment_id, window_days, last_day)
     near = _around(ibis.union(*_acts(events, over)), exposed, window_days, 0)
     pair = near.group_by("user_id", "variant")
     pair = pair.agg(**{c: ibis.ifelse(_.nr == i, _.a, 0.0).sum() for i, c in enumerate("ab")})
@@ -154,19 +157,16 @@ def ratio_sums(
 
 
 def _exposed(
-    exposures: ir.Table, experiment_id: str, window_days: int, last_day: ir.DateScalar, users: ir.Table, by: str
+    exposures: ir.Table, experiment_id: str, window_days: int, last_day: ir.DateScalar, by: str = ""
 ) -> ir.Table:
-    """Every user of one variant whose window is over: variant, since, and the start or segment asked for."""
+    """Every user of one variant whose window is over: variant, since, and the start if asked for by day."""
     first = (
         exposures.filter(_.experiment_id == experiment_id)
         .group_by("user_id")
         .agg(variant=_.variant.min(), other=_.variant.max(), since=_.ts.min(), start=_.day.min())
     )
     clean = first.filter((first.variant == first.other) & (first.start + ibis.interval(days=window_days) <= last_day))
-    if by in ("", "day"):
-        return clean.select("user_id", "variant", "since", *["start"] * (by == "day"))
-    segments = users.select("user_id", segment=column(users, by).cast("string"))
-    return clean.left_join(segments, "user_id").select("user_id", "variant", "since", "segment")
+    return clean.select("user_id", "variant", "since", *["start"] * (by == "day"))
 
 
 def _acts(events: ir.Table, steps: Sequence[Step]) -> list[ir.Table]:

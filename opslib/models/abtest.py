@@ -19,7 +19,6 @@ from opslib.text import like, missing, say
 
 REVENUE = "revenue"
 LEAST = 30  # users that an arm must have for a verdict
-MEMORY_MB = 1_500  # that the sums of ten million users take; with more they are hardly faster
 WHALE = 0.2  # share of a metric's whole sum that one user may hold
 
 
@@ -37,6 +36,15 @@ class Test:
     first: dt.date
     last: dt.date | None  # the last local day it ran; None while it has no end
     running: bool
+
+
+def memory_mb(exposures: int) -> int:
+    """What the sums over so many exposed users are content with, in MB; with more they are hardly faster.
+
+    >>> memory_mb(10_000_000), memory_mb(30_000_000)
+    (1500, 4500)
+    """
+    return max(1_500, round(150e-6 * exposures))
 
 
 def chosen(experiments: pd.DataFrame, experiment_id: str, metric: str, *, observed: dt.date) -> Test:

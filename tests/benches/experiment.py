@@ -69,7 +69,7 @@ def bench_experiment_sums(data: Data) -> Bench:
 
 
 def _sums(root: Path) -> Any:
-    tables = engine.connect(root, memory_mb=abtest.MEMORY_MB)
+    tables = engine.connect(root, memory_mb=abtest.memory_mb(warehouse.read(root).rows("exposures")))
     how: dict[str, Any] = {"experiment_id": "x", "metrics": EVENTS, "window_days": WINDOW, "pre_days": BEFORE}
     given = (tables.exposures, tables.events, tables.orders, tables.users)
     return metrics.outcome_sums(*given, until=UNTIL, **how).to_pandas()
@@ -77,7 +77,7 @@ def _sums(root: Path) -> Any:
 
 def _readout(root: Path) -> list[tuple]:
     """As notebooks/ab_readout.ipynb, cell by cell."""
-    tables = engine.connect(root, memory_mb=abtest.MEMORY_MB)
+    tables = engine.connect(root, memory_mb=abtest.memory_mb(warehouse.read(root).rows("exposures")))
     test = abtest.chosen(tables.experiments.to_pandas(), "x", "", observed=tables.span()[1])
     asked: dict[str, Any] = {
         "experiment_id": test.id, "metrics": abtest.asked(test, EVENTS), "window_days": WINDOW, "pre_days": BEFORE, "until": UNTIL,
