@@ -29,7 +29,6 @@ from opslib.text import Clean, like, say
 __all__ = ["Problem", "Tables", "check", "connect"]
 
 MEMORY = "OPSLIB_MEMORY_MB"  # what one report may use
-_MOST = 2.8  # GiB that its queries hold unless told, so that a process stays below 4; what needs more spills to disk
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -244,6 +243,7 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
     """
     text = str(source)
     _record_queries()
+    ibis.options.sql.fuse_selects = "://" in text  # DuckDB merges nested selects itself, and sooner
     if "://" in text:
         return Tables(_engine(text), text, warehouse.Manifest())
     folder = resolved(text)
@@ -259,12 +259,11 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
         )
     con = ibis.duckdb.connect()
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
-    spill = Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}"
-    con.raw_sql(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+    spill = str(Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}").replace("'", "''")
+    con.raw_sql(f"SET temp_directory = '{spill}'")
+    warehouse.cap_memory(con.con, 2.8)  # so that a process that is told nothing stays below 4
     if memory := os.environ.get(MEMORY):  # several reports run at once and share the machine
         con.raw_sql(f"SET memory_limit = '{_number(memory)}MB'")
-    else:
-        warehouse.cap_memory(con.con, _MOST)
     return Tables(con, str(folder), warehouse.read(folder))
 
 

@@ -7,8 +7,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import identified
-from opslib.metrics._filters import Step, step_holds
+from opslib.metrics._filters import Step, step_holds, user
 from opslib.metrics._periods import Day, as_day, floor, index
 
 FAR = 1_000_000  # periods; later than any next visit
@@ -28,7 +27,8 @@ def visits(events: ir.Table, event: Step, *, until: Day | None, metric: str, sho
     if until is not None:
         rows = rows.filter(rows.day <= ibis.date(as_day(until, "until", metric)))
     marks = () if once is None else contract.MARKS
-    return identified(rows).select("user_id", "day", *marks, *["shown_id"] * shown)
+    own = {"shown_id": rows.user_id} if shown else {}
+    return rows.select("day", *marks, user_id=user(rows), **own)
 
 
 def marked(rows: ir.Table) -> bool:
