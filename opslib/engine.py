@@ -28,7 +28,6 @@ from opslib.text import Clean, like, say
 __all__ = ["Problem", "Tables", "check", "connect"]
 
 MEMORY = "OPSLIB_MEMORY_MB"  # what one report may use
-_MOST = 2.8  # GiB that its queries hold unless told, so that a process stays below 4; what needs more spills to disk
 
 
 @dataclass
@@ -242,6 +241,7 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
     """
     text = str(source)
     _record_queries()
+    ibis.options.sql.fuse_selects = "://" in text  # DuckDB merges nested selects itself, and sooner
     if "://" in text:
         return Tables(_engine(text), text, warehouse.Manifest())
     folder = resolved(text)
@@ -257,13 +257,12 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
         )
     con = ibis.duckdb.connect()
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
-    spill = Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}"
-    con.raw_sql(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+    spill = str(Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}").replace("'", "''")
+    con.raw_sql(f"SET temp_directory = '{spill}'")
+    warehouse.cap_memory(con.con, 2.8)  # so that a process that is told nothing stays below 4
     # Several reports run at once and share the machine; one that loses nothing by going to disk may take less than its share.
     if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
         con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")
-    else:
-        warehouse.cap_memory(con.con, _MOST)
     return Tables(con, str(folder), warehouse.read(folder))
 
 

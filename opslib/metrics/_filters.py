@@ -15,6 +15,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from opslib import contract
 from opslib.errors import UsageError
 from opslib.text import like, names, say
 
@@ -71,6 +72,12 @@ def column(table: ir.Table, name: str) -> ir.Value:
             say(zh="筛选条件中的列「{name}」不存在", en="filter: no column “{name}”", name=name), hint or other
         )
     return table[name]
+
+
+def user(table: ir.Table) -> ir.Value:
+    """The user: the warehouse's integer where the table has it, for what is joined with no other table."""
+    key = contract.KEYS["user_id"]
+    return table[key if key in table.columns else "user_id"]
 
 
 def where_holds(table: ir.Table, where: Where | None) -> ir.BooleanValue:

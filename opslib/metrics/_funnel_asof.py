@@ -15,10 +15,9 @@ import ibis.expr.types as ir
 from ibis import _
 from ibis.expr import datatypes
 
-from opslib import contract
-from opslib.metrics._filters import Step, _engine, column, step_holds, where_holds
+from opslib.metrics._filters import Step, _engine, step_holds, where_holds
 from opslib.metrics._funnel_rules import Funnel
-from opslib.metrics._funnel_tries import FAR, Value, in_time, unit
+from opslib.metrics._funnel_tries import FAR, Value, identified, in_time, unit
 
 
 @ibis.udf.scalar.builtin
@@ -105,9 +104,8 @@ def step_rows(events: ir.Table, funnel: Funnel, step: int, further: Mapping[str,
     if funnel.period and (step == 1 or funnel.within_period):
         rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
     carried = {name: value(rows) for name, value in (further or {}).items()}
-    rows = contract.keyed(rows.mutate(**carried))
-    who = {name: column(rows, c) for name, c in zip(unit(funnel), funnel.units, strict=True)}
-    rows = rows.select(**who, ts=rows.ts, day=rows.day, **{name: rows[name] for name in carried})
+    who = identified(rows, funnel)
+    rows = rows.select(**who, ts=rows.ts, day=rows.day, **carried)
     return rows.filter(*(rows[name].notnull() for name in who))
 
 

@@ -19,8 +19,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from opslib import contract
-from opslib.metrics._filters import column, step_holds, where_holds
+from opslib.metrics._filters import column, step_holds, user, where_holds
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics.sessions import sessionized
 
@@ -51,6 +50,12 @@ def matching(events: ir.Table, funnel: Funnel) -> ir.Table:
     return rows
 
 
+def identified(rows: ir.Table, funnel: Funnel, *, ids: bool = False) -> dict[str, ir.Value]:
+    """The unit of each row; users are integers where the warehouse has them, unless `ids` are asked for."""
+    named = zip(unit(funnel), funnel.units, strict=True)
+    return {name: user(rows) if c == "user_id" and not ids else column(rows, c) for name, c in named}
+
+
 def marked(
     events: ir.Table,
     funnel: Funnel,
@@ -68,12 +73,9 @@ def marked(
     fits = {f"m{i}": step_holds(rows, step) for i, step in enumerate(funnel.steps, 1)}
     fits |= {f"x{e}": step_holds(rows, exclusion.event) for e, exclusion in enumerate(funnel.exclusions)}
     along = {name: value(rows) for name, value in (further or {}).items()}
-    rows = rows.mutate(**fits, **along)
-    if not ids:
-        rows = contract.keyed(rows)
-    who = {name: column(rows, c) for name, c in zip(unit(funnel), funnel.units, strict=True)}
+    who = identified(rows, funnel, ids=ids)
     same = {name: column(rows, c) for name, c in zip(held(funnel), funnel.hold, strict=True)}
-    rows = rows.select("ts", "event_id", "day", *fits, *along, **who, **same)
+    rows = rows.select("ts", "event_id", "day", **fits, **along, **who, **same)
     rows = rows.filter(*(rows[c].notnull() for c in [*who, *same]))
     return rows if only is None else rows.semi_join(only, [*who])
 

@@ -7,8 +7,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import identified
-from opslib.metrics._filters import Step, step_holds
+from opslib.metrics._filters import Step, step_holds, user
 from opslib.metrics._periods import Day, as_day, floor, hour_index, index
 
 FAR = 1_000_000  # periods; later than any next visit
@@ -32,7 +31,8 @@ def visits(
     marks = () if once is None else contract.MARKS
     if timed and "ts" not in rows.columns:
         raise ValueError(f"{metric}: hours need the table `events`; `daily` has no times of events")
-    return identified(rows).select("user_id", "day", *marks, *["shown_id"] * shown, *["ts"] * timed)
+    own = {"shown_id": rows.user_id} if shown else {}
+    return rows.select("day", *marks, *["ts"] * timed, user_id=user(rows), **own)
 
 
 def marked(rows: ir.Table) -> bool:

@@ -78,13 +78,9 @@ def lifecycle(
         .mutate(resurrected=_.active - _.new - _.retained, away=(_.seen - _.active - _.dormant).cast("int64"))
     )
     shown = accounts.filter(_.p.between(first, final)) if asked else accounts
-    return (
-        shown.select(
-            "active", "new", "retained", "resurrected", "dormant", "away", start=first_day(_.p, grain, week_start)
-        )
-        .relocate("start")
-        .order_by("start")
-    )
+    start = first_day(shown.p, grain, week_start).name("start")
+    counted = ("active", "new", "retained", "resurrected", "dormant", "away")
+    return shown.select(start, *counted).order_by("start")
 
 
 def daily_states(
