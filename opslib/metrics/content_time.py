@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
 import ibis.expr.types as ir
 from ibis import _
@@ -132,19 +134,16 @@ def content_hours(
     whole(days, 1, 60, "days", "content_hours")
     ends = _ends(events, None, "content_hours")
     events, content = _content.keyed(events, content)
-    items = _content.described(content).join(
-        content.select(item="content_id", at="published_at"), [("content_id", "item")]
-    )
+    category = _.category.nullif("").fill_null(NONE)
+    items = content.select("content_id", "published_day", category=category, at=_.published_at)
     if period is not None:
         items = items.filter(items.published_day.between(*map(ibis.date, period)))
     items = items.cross_join(ends).filter(
         (_.published_day >= _.first) & (_.published_day + ibis.interval(days=days - 1) <= _.last)
     )
     rows = events.filter((_.event == opened) & _.content_id.notnull()).select("day", opened_item="content_id")
-    # Two comparisons of days, made days again (DuckDB's sum is a moment): counting days costs more, for each open.
-    until = (_.published_day + ibis.interval(days=days - 1)).cast("timestamp").date()
-    ends = items.select("content_id", "published_day", until=until)
-    rows = rows.join(ends, [("opened_item", "content_id")]).filter(_.day.between(_.published_day, _.until))
+    rows = rows.join(items.select("content_id", "published_day"), [("opened_item", "content_id")])
+    rows = rows.filter(_.day.delta(_.published_day, unit="day").between(0, days - 1))
     opens = rows.group_by("opened_item").agg(n=_.count())
     each = items.left_join(opens, [("content_id", "opened_item")]).mutate(n=_.n.fill_null(0).cast("float64"))
     each = each.mutate(usual=_.n.mean().over(group_by="category"))
@@ -181,15 +180,19 @@ def topic_weeks(
     events, content = _content.keyed(events, content)
     items = _content.described(content)
     rows = events.filter(_.event.isin(["impression", opened, "complete"]) & _.content_id.notnull())
-    rows = rows.select("content_id", "event", "day").mutate(ago=_.day.delta(last, unit="day") * -1)
-    rows = rows.filter(_.ago.between(0, 7 * weeks - 1)).mutate(week=(_.ago // 7).cast("int64"))
+    first = (last - ibis.interval(days=7 * weeks - 1)).cast("timestamp").date()
+    if until is not None:  # days by name, so that older files are not read
+        first = ibis.date(as_day(until, "until", "topic_weeks") - dt.timedelta(7 * weeks - 1))
+    rows = rows.select("content_id", "event", "day").filter((_.day >= first) & (_.day <= last))
+    ago = _.day.delta(last, unit="day") * -1
+    rows = rows.mutate(start=ago - ago % 7)  # whole numbers all the way: engines divide by way of floats
     kinds = {"impressions": "impression", "opens": opened, "completes": "complete"}
     late = (_.event == opened) & (_.day.day_of_week.index() >= 5)
-    counts = rows.group_by("content_id", "week").agg(
+    counts = rows.group_by("content_id", "start").agg(
         **{name: _content.times(_.event == event) for name, event in kinds.items()}, weekend=_content.times(late)
     )
     known = items.select("category", "topic", item="content_id")
-    counts = counts.left_join(known, [("content_id", "item")])
+    counts = counts.mutate(week=(_.start // 7).cast("int64")).left_join(known, [("content_id", "item")])
     new = items.mutate(ago=_.published_day.delta(last, unit="day") * -1).filter(_.ago.between(0, 7 * weeks - 1))
     zero = ibis.literal(0, "int64")
     numbers = (*kinds, "weekend")
