@@ -151,6 +151,22 @@ def test_the_chain_counts_what_is_published_in_the_period_and_what_happens_whate
     assert cells.loc["news"].tolist() == [1, 1, 4, 2] and cells.loc["sport"].tolist() == [1, 0, 0, 0]
 
 
+def test_the_chain_on_the_page_begins_with_all_groups_together(con):
+    events = [
+        *happened("impression", "a", 4, placement="algorithm"), *happened("impression", "b", 2, placement=""),
+        *happened("impression", "b", 1, day=6, placement=None), *happened("read", "a", 3), *happened("like", "a", 2), *happened("share", "b", 1),
+    ]  # fmt: skip
+    tables = bound("events", events), bound("content", [item("a"), item("b", source="UGC")])
+    by_source = content_groups.funnel(con.to_pandas(content.content_chain(*tables, by="source")), "source")
+    assert by_source["source"].tolist()[1:] == ["PGC", "UGC"]
+    assert by_source.iloc[0, 1:].tolist() == [2, 2, 7, 3, 0, 3] == by_source.iloc[1:, 1:].sum().tolist()
+    counts = con.to_pandas(content.content_chain(*tables, by="placement"))
+    places = content_groups.funnel(counts, "placement")
+    assert "published" not in places and pd.isna(places["items"].iloc[0]), "places show the same items"
+    shown = places.set_index("placement")[["items", "impressions"]].to_dict("index")
+    assert shown["(none)"] == {"items": 1, "impressions": 3}, "an empty place and a missing one are one place"
+
+
 def test_the_chain_of_placements_has_what_each_showed_and_publishes_nothing(con):
     events = happened("impression", "a", 3) + happened("impression", "b", 2) + happened("like", "a", 1)
     events += happened("impression", "a", 4, placement="banner") + happened("read", "a", 2, placement="")

@@ -115,13 +115,16 @@ def content_chain(
     rows = _content.item_rows(events, period, opened, "content_chain")
     shown = {"items": _content.times(_.impressions > 0)} | {c: _[c].sum().cast("int64") for c in COUNTS}
     if by == "placement":
-        # Item by item first: that counts the items, too, which a count of distinct ones would hold in memory.
-        rows = rows.mutate(placement=_content.placed(rows)["placement"])
-        sums = rows.group_by("placement", "content_id").agg(**_content.counted(opened))
-        sums = sums.group_by("placement").agg(**shown)
+        place = _content.placed(rows)["placement"]
+        each = rows.group_by("event", placement=place).agg(times=_.count(), items=_.content_id.nunique())
+        each = each.mutate(items=ibis.ifelse(_.event == "impression", _["items"], 0))
+        kinds = {name: ibis.ifelse(_.event == event, _.times, 0) for event, name in _content.names(opened).items()}
+        sums = each.group_by("placement").agg(
+            **{name: n.sum().cast("int64") for name, n in {"items": _["items"], **kinds}.items()}
+        )
         sums = sums.mutate(published=ibis.null("int64"))
         return sums.select("placement", "published", "items", *COUNTS).order_by("placement")
-    sums = rows.group_by("content_id").agg(**_content.counted(opened))
+    sums = _content.tallied(rows, opened, "content_id")
     known = _content.described(content).select(key="content_id", group=_[by])
     sums = sums.left_join(known, [("content_id", "key")]).mutate(group=_.group.fill_null(NONE))
     sums = sums.group_by("group").agg(**shown)
@@ -239,7 +242,8 @@ def content_unknown(
     of      : int     events of that kind in the period
     example : string  the smallest content_id
 
-    Definition: none of them enters a rate; impressions without a position have a place of their own in the correction.
+    Definition: unknown items and opens without impressions enter no item's rate; an open with a negative dwell time counts
+    as an open, its time does not; impressions without a position have a place of their own in the correction.
     Error: none, a census.
     Source: opslib.contract, events.
     """

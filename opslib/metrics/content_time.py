@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics import _content
 from opslib.metrics._content import NONE
-from opslib.metrics._periods import Day, Period, observed_until, whole
+from opslib.metrics._periods import Day, Period, as_day, observed_until, whole
 
 
 def content_ages(
@@ -84,13 +86,12 @@ def _aged(
 ) -> tuple[ir.Table, ir.Table]:
     """Opens per (item, age) and the items old enough."""
     whole(days, 3, 365, "days", metric)
-    last, first = observed_until(events, until, metric), events.day.min().as_scalar()
+    ends = _ends(events, until, metric)
     events, content = _content.keyed(events, content)
     rows = events.filter((_.event == opened) & _.content_id.notnull())
     rows = rows.group_by("content_id", "day").agg(n=_.count())
-    grown = _content.described(content).filter(
-        (_.published_day >= first) & (_.published_day + ibis.interval(days=days) <= last)
-    )
+    grown = _content.described(content).cross_join(ends)
+    grown = grown.filter((_.published_day >= _.first) & (_.published_day + ibis.interval(days=days) <= _.last))
     daily = rows.group_by("day").agg(total=_.n.sum())
     mean = daily.agg(mean=_.total.mean())
     daily = daily.cross_join(mean).select(opened_day="day", weight=_.mean / _.total)
@@ -99,6 +100,12 @@ def _aged(
     counts = counts.join(born, [("content_id", "item")]).mutate(age=_.day.delta(_.published_day, unit="day"))
     counts = counts.filter(_.age.between(0, days)).mutate(views=_.n * _.weight, age=_.age.cast("int64"))
     return counts, grown
+
+
+def _ends(events: ir.Table, until: Day | None, metric: str) -> ir.Table:
+    """One row: the first and the last day observed. A row, because a scalar is looked up again wherever it is used."""
+    days = events.agg(first=_.day.min(), last=_.day.max())
+    return days if until is None else days.mutate(last=ibis.date(as_day(until, "until", metric)))
 
 
 def content_hours(
@@ -125,14 +132,15 @@ def content_hours(
     ValueError  if `days` is not 1 to 60.
     """
     whole(days, 1, 60, "days", "content_hours")
-    last, first = observed_until(events, None, "content_hours"), events.day.min().as_scalar()
+    ends = _ends(events, None, "content_hours")
     events, content = _content.keyed(events, content)
-    items = _content.described(content).join(
-        content.select(item="content_id", at="published_at"), [("content_id", "item")]
-    )
+    category = _.category.nullif("").fill_null(NONE)
+    items = content.select("content_id", "published_day", category=category, at=_.published_at)
     if period is not None:
         items = items.filter(items.published_day.between(*map(ibis.date, period)))
-    items = items.filter((_.published_day >= first) & (_.published_day + ibis.interval(days=days - 1) <= last))
+    items = items.cross_join(ends).filter(
+        (_.published_day >= _.first) & (_.published_day + ibis.interval(days=days - 1) <= _.last)
+    )
     rows = events.filter((_.event == opened) & _.content_id.notnull()).select("day", opened_item="content_id")
     rows = rows.join(items.select("content_id", "published_day"), [("opened_item", "content_id")])
     rows = rows.filter(_.day.delta(_.published_day, unit="day").between(0, days - 1))
@@ -172,16 +180,19 @@ def topic_weeks(
     events, content = _content.keyed(events, content)
     items = _content.described(content)
     rows = events.filter(_.event.isin(["impression", opened, "complete"]) & _.content_id.notnull())
-    rows = rows.select("content_id", "event", "day").mutate(ago=_.day.delta(last, unit="day") * -1)
-    rows = rows.filter(_.ago.between(0, 7 * weeks - 1)).mutate(week=(_.ago // 7).cast("int64"))
+    first = (last - ibis.interval(days=7 * weeks - 1)).cast("timestamp").date()
+    if until is not None:  # days by name, so that older files are not read
+        first = ibis.date(as_day(until, "until", "topic_weeks") - dt.timedelta(7 * weeks - 1))
+    rows = rows.select("content_id", "event", "day").filter((_.day >= first) & (_.day <= last))
+    ago = _.day.delta(last, unit="day") * -1
+    rows = rows.mutate(start=ago - ago % 7)  # whole numbers all the way: engines divide by way of floats
     kinds = {"impressions": "impression", "opens": opened, "completes": "complete"}
     late = (_.event == opened) & (_.day.day_of_week.index() >= 5)
-    counts = rows.group_by("content_id", "week").agg(
-        **{name: ibis.ifelse(_.event == event, 1, 0).sum().cast("int64") for name, event in kinds.items()},
-        weekend=ibis.ifelse(late, 1, 0).sum().cast("int64"),
+    counts = rows.group_by("content_id", "start").agg(
+        **{name: _content.times(_.event == event) for name, event in kinds.items()}, weekend=_content.times(late)
     )
     known = items.select("category", "topic", item="content_id")
-    counts = counts.left_join(known, [("content_id", "item")])
+    counts = counts.mutate(week=(_.start // 7).cast("int64")).left_join(known, [("content_id", "item")])
     new = items.mutate(ago=_.published_day.delta(last, unit="day") * -1).filter(_.ago.between(0, 7 * weeks - 1))
     zero = ibis.literal(0, "int64")
     numbers = (*kinds, "weekend")

@@ -19,6 +19,22 @@ RATES = {"read": ("opens", "impressions"), "complete": ("completes", "opens")} |
 }
 
 
+def funnel(counts: pd.DataFrame, by: str) -> pd.DataFrame:
+    """From publishing to feedback, group by group and all together (the first row), the most opened first.
+
+    Columns: (by), published (absent for placements), items, impressions, opens, completes, reactions.
+
+    `counts`: as of `metrics.content.content_chain`. All together is the sum, except for `items` of placements, which
+    show the same items: blank.
+    """
+    steps = ["published", "items", "impressions", "opens", "completes"]
+    rows = counts.assign(reactions=counts[list(REACTIONS.values())].sum(axis=1)).sort_values("opens", ascending=False)
+    total = rows[[*steps, "reactions"]].sum(min_count=1).to_frame().T.assign(**{by: say(zh="全部", en="All")})
+    if by == "placement":
+        total, steps = total.assign(items=np.nan), steps[1:]
+    return pd.concat([total, rows], ignore_index=True)[[by, *steps, "reactions"]]
+
+
 def clustered(frame: pd.DataFrame, *, by: str | list[str], hits: str, of: str, level: float = 0.95) -> pd.DataFrame:
     """The rate of each group of items, with the interval that items as units give.
 

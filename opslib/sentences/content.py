@@ -74,13 +74,14 @@ def cull(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list
     if rows.empty:
         return [_nothing("cull", table, rules.cull_below)]
     words = say(
-        zh="有 {n} 条内容应停止展示：占近期 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}。",
-        en="{n} items should no longer be shown: they take {share} of recent impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week.",
+        zh="有 {n} 条内容应停止展示：占近期 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}；预计误判 {wrong} 条。",
+        en="{n} items should no longer be shown: they take {share} of recent impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
         n=len(rows),
         share=text.percent(rows["week"].sum() / table["week"].sum()),
         limit=text.percent(rules.cull_below, 0),
         what=outcome_name(outcome),
         gain=text.number(round(float(rows["gain"].sum()))),
+        wrong=_few(float(rows["wrong"].sum())),
     )
     return _listed("cull", words, rows, table, outcome, most)
 
@@ -96,14 +97,15 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
     if rows.empty:
         return [_nothing("boost", table, rules.boost_above)]
     words = say(
-        zh="有 {n} 条内容值得加大曝光：只占近期 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}。",
-        en="{n} items deserve more exposure: they hold {share} of recent impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week.",
+        zh="有 {n} 条内容值得加大曝光：只占近期 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}；预计误判 {wrong} 条。",
+        en="{n} items deserve more exposure: they hold {share} of recent impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
         n=len(rows),
         share=text.percent(rows["week"].sum() / table["week"].sum()),
         limit=text.write(rules.boost_above, "times"),
-        times=text.write(rules.boost_times, "times"),
+        times=f"{rules.boost_times:g}×",
         what=outcome_name(outcome),
         gain=text.number(round(float(rows["gain"].sum()))),
+        wrong=_few(float(rows["wrong"].sum())),
     )
     return _listed("boost", words, rows, table, outcome, most)
 
@@ -111,16 +113,15 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
 def _listed(
     decision: str, words: str, rows: pd.DataFrame, table: pd.DataFrame, outcome: str, most: int
 ) -> list[Finding]:
-    """The list as a whole, with as many right ones as are to be expected, then its first items."""
+    """The list as a whole, then its first items."""
     whole = Finding(
         f"content.{decision}",
         "act",
         words,
         metric=f"content.{decision}",
         value=len(rows),
-        low=len(rows) - float(rows["wrong"].sum()),
-        high=len(rows),
         n=len(table),
+        no_interval="census",
     )
     return [whole, *(_item(decision, row, outcome) for row in rows.head(most).to_dict("records"))]
 
@@ -150,6 +151,10 @@ def _item(decision: str, row: dict[str, Any], outcome: str) -> Finding:
 
 def _title(row: dict[str, Any]) -> str:
     return text.shown(row["title"] if not text.missing(row["title"]) and row["title"] else row["content_id"], 40)
+
+
+def _few(number: float) -> str:
+    return "< 0.1" if number < 0.1 else text.number(number, 1)
 
 
 def _chance(value: float) -> str:

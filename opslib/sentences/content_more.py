@@ -258,8 +258,8 @@ def recommended(found: Recommended) -> Finding:
             zh="「{best}」推荐的 NDCG 为 {ndcg}，按热门推荐为 {bar}：{verdict}。",
             en="{best} reaches an NDCG of {ndcg}, popularity {bar}: {verdict}.",
             best=columns.value_name("recommender", found.best),
-            ndcg=f"{best['ndcg']:.3f}",
-            bar=f"{bar['ndcg']:.3f}",
+            ndcg=text.percent(best["ndcg"]),
+            bar=text.percent(bar["ndcg"]),
             verdict=say(zh="值得上线对比实验", en="worth an experiment")
             if wins
             else say(zh="不比热门好，不必换", en="no better than popularity, no reason to change"),
@@ -270,5 +270,5 @@ def recommended(found: Recommended) -> Finding:
         high=best["high"],
         n=best["users"],
         base=bar["ndcg"],
-        format="decimal",
+        format="percent",
     )
