@@ -23,15 +23,18 @@ def goal_written(this: Campaign, value: float) -> str:
 
 def back(value: float | None) -> str:
     """A return on the cost, as a multiple of it."""
-    digits = 1 if not missing(value) and abs(value or 0.0) >= 10 else 2
-    return say(zh="{n} 倍", en="{n}×", n=text.number(value, digits))
+    return say(zh="{n} 倍", en="{n}×", n=_times(value))
+
+
+def _times(value: float | None) -> str:
+    return text.number(value, 1 if not missing(value) and abs(value or 0.0) >= 1 else 2)
 
 
 def back_span(low: float | None, high: float | None) -> text.Clean:
     """Both ends of it; one that is not known is left open."""
     if missing(low) or missing(high):
         return text.Clean(text.interval(low, high, "times"))
-    return text.Clean(say(zh="{low} 至 {high}", en="{low} to {high}", low=back(low), high=back(high)))
+    return text.Clean(say(zh="{low} 至 {high} 倍", en="{low}× to {high}×", low=_times(low), high=_times(high)))
 
 
 def goal_name(this: Campaign) -> str:

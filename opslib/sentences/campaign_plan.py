@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opslib import columns, text
+from opslib.models import lessons
 from opslib.models.campaign import Plan
 from opslib.models.plan_outcome import Load, Proof, caps, safe_goal
 from opslib.models.planning import Assumption, Design
@@ -302,7 +303,7 @@ def named(names: list[str]) -> str:
 
 def templates(rows: pd.DataFrame, plan: Design) -> Finding:
     """What the reviews of earlier campaigns left for the next one."""
-    kept = rows[rows.kind == plan.kind] if "kind" in rows else rows.iloc[:0]
+    kept = lessons.reviewed(rows, plan.kind, text.language())
     if kept.empty:
         return Finding("plan.templates.none", "info",
                        say(zh="还没有同类活动的复盘模板；先对过往活动运行活动复盘。", en="No review of a campaign of this kind has left a template yet: run campaign_retrospective on the past ones."))  # fmt: skip
@@ -312,9 +313,8 @@ def templates(rows: pd.DataFrame, plan: Design) -> Finding:
 
 def template_table(rows: pd.DataFrame, plan: Design, most: int = 12) -> pd.DataFrame | None:
     """The lessons of the kind: `campaign`, `lesson`, `text`."""
-    if "kind" not in rows:
-        return None
-    kept = rows[(rows.kind == plan.kind) & rows.lesson.isin(("keep", "stop", "try"))]
+    kept = lessons.reviewed(rows, plan.kind, text.language())
+    kept = kept[kept.lesson.isin(("keep", "stop", "try"))] if len(kept) else kept
     return kept[["campaign", "lesson", "advice"]].head(most) if len(kept) else None
 
 
