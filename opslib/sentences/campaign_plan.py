@@ -96,7 +96,11 @@ def drawn(plan: Design) -> str:
 
 
 def picture_title(plan: Design) -> str:
-    return say(zh="模拟结果：{what}", en="Simulated: {what}", what=counted(plan))
+    return say(
+        zh="模拟结果：{what}（高度为占全部模拟的比例）",
+        en="Simulated: {what} (height: share of the simulations)",
+        what=counted(plan),
+    )
 
 
 def basis(found: Assumption) -> str:
