@@ -220,6 +220,15 @@ def _big() -> tuple[tuple[float, str], ...]:
     return ((1e8, " 亿"), (1e4, " 万")) if language() == "zh" else ((1e9, "B"), (1e6, "M"))
 
 
+def some(n: float, noun: str) -> Clean:
+    """A count, in English with its noun: 1 user, 2 users; in Chinese the template has the noun."""
+    return Clean(number(n) if language() == "zh" else f"{number(n)} {noun}{'' if n == 1 else 's'}")
+
+
+def users(n: float) -> str:
+    return say(zh="{n} 人", en="{n}", n=some(n, "user"))
+
+
 def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     """0.381 → 38.1%."""
     if missing(value):

@@ -357,10 +357,21 @@ def test_the_template_of_a_review_is_found_by_the_next_plan_of_the_kind():
     from opslib.sentences import campaign_plan
 
     taught = told.lessons(facts())
-    rows = told.template(facts(), taught).assign(run="r")
+    rows = told.template(facts(), taught).assign(run="r", lang="zh")
     assert {"keep", "try", "fact"} <= set(rows.lesson)
     plan = planning.Design("n", "", "promotion", "growth", dt.date(2026, 7, 1), 7, "pay", 10.0, 0.0)
     assert campaign_plan.templates(rows, plan).id == "plan.templates"
     assert len(campaign_plan.template_table(rows, plan)) == len(taught)
+    again = pd.concat(
+        [
+            rows.assign(run="newer", lang="en", advice="in English"),
+            rows.assign(run="new"),
+            rows,
+            rows.assign(campaign_id="d", run="d", lang="en"),
+        ]
+    )
+    kept = lessons.reviewed(again, "promotion", "zh")
+    assert list(kept.run.unique()) == ["new", "d"], "one review a campaign, the newest in the language of the page"
+    assert len(kept) == 2 * len(rows)
     other = planning.Design("n", "", "referral", "growth", dt.date(2026, 7, 1), 7, "pay", 10.0, 0.0)
     assert campaign_plan.templates(rows, other).id == "plan.templates.none"

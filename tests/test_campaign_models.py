@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
+from opslib import text
 from opslib.errors import TooLittleError
 from opslib.models import abuse, campaign, did, experiment, prepost, referral, synthetic, uplift
 from opslib.models.moments import Moments
@@ -389,9 +390,16 @@ class TestAbuse:
         assert (got.score > 0.9).all() and (got.ring == 1).all() and (got.ring_size == 6).all()
         assert set(got.reasons) == {"shared_device;burst;idle"}
         with speaking("en"):
-            assert abuse.explained(got.reasons[0]).startswith("shares a device with other accounts; ")
+            assert abuse.explained(got.reasons[0]) == "same device; burst of claims; idle afterwards"
         with speaking("zh"):
             assert abuse.explained(got.reasons[0]) == "与其他账号共用设备；同团伙账号集中领取；领取后几乎没有活动"
+
+    @pytest.mark.parametrize("lang", ["zh", "en"])
+    def test_all_the_reasons_together_fit_into_a_cell_of_a_table(self, lang):
+        every = "shared_device;shared_ip;invited_together;burst;regular;idle;reward_only"
+        with speaking(lang):
+            told = abuse.explained(every)
+            assert text.write(told, "text") == told
 
     @pytest.mark.parametrize(
         "changes",

@@ -137,6 +137,16 @@ def test_an_unknown_campaign_is_named_and_overlaps_are_found():
     assert retrospective.chosen(rows, "", observed=dt.date(2026, 3, 1)).id == "e"
 
 
+def test_the_campaign_shown_by_default_is_over_and_held_users_out_where_one_did():
+    rows = pd.DataFrame([campaign(), campaign("d", 5), campaign("e", 40), campaign("f", 80)])
+
+    def shown(*experiments: str) -> str:
+        return retrospective.chosen(rows, "", observed=dt.date(2026, 3, 1), experiments=experiments).id
+
+    assert shown("holdout_c", "copy") == "c" and shown("holdout_c", "holdout_d") == "d"
+    assert shown("copy") == "e" and shown("holdout_f") == "e", "one that still runs shows no effect"
+
+
 def test_without_cost_there_is_no_return_and_without_a_hold_out_no_effect():
     this = retrospective.chosen(pd.DataFrame([campaign()]), "c", observed=dt.date(2026, 3, 1))
     assert statements.money(retrospective.Money(0.0, 0.0, 5.0, 1), this).value is None

@@ -204,19 +204,15 @@ def _empty(
 
 
 def explained(reasons: str) -> str:
-    """The codes of `abuse_scores` as a phrase in the language in use."""
+    """The codes of `abuse_scores` as phrases in the language in use: all of them fit into a cell of a table."""
     phrases = {
-        "shared_device": say(zh="与其他账号共用设备", en="shares a device with other accounts"),
-        "shared_ip": say(
-            zh="与其他账号在短时间内用同一 IP 领取", en="claimed from one address with others at the same time"
-        ),
-        "invited_together": say(
-            zh="与其他账号在短时间内由同一人邀请", en="was invited by one user together with others"
-        ),
-        "burst": say(zh="同团伙账号集中领取", en="its ring claimed in a burst"),
-        "regular": say(zh="领取间隔过于均匀", en="its ring claimed at even intervals"),
-        "idle": say(zh="领取后几乎没有活动", en="was hardly active afterwards"),
-        "reward_only": say(zh="几乎只有领奖行为", en="does little but claim rewards"),
+        "shared_device": say(zh="与其他账号共用设备", en="same device"),
+        "shared_ip": say(zh="与其他账号在短时间内用同一 IP 领取", en="same address at once"),
+        "invited_together": say(zh="与其他账号在短时间内由同一人邀请", en="same inviter at once"),
+        "burst": say(zh="同团伙账号集中领取", en="burst of claims"),
+        "regular": say(zh="领取间隔过于均匀", en="even intervals"),
+        "idle": say(zh="领取后几乎没有活动", en="idle afterwards"),
+        "reward_only": say(zh="几乎只有领奖行为", en="mostly claims"),
     }
     return say(zh="；", en="; ").join(phrases[code] for code in reasons.split(";") if code)
 

@@ -193,3 +193,13 @@ def against(plan: Planned, facts: Facts) -> pd.DataFrame:
             middle, low, high = plan.items[item]
             rows.append((item.removeprefix("expected_"), float(middle), low, high, float(value or 0.0)))
     return pd.DataFrame(rows, columns=["quantity", "plan", "plan_low", "plan_high", "actual"])
+
+
+def reviewed(templates: pd.DataFrame, kind: str, lang: str) -> pd.DataFrame:
+    """Of the templates that reviews left (newest first), those of the kind: one a campaign, in the language asked for if there is one."""
+    if "kind" not in templates or "lang" not in templates:
+        return templates.iloc[:0]
+    of_kind = templates[templates.kind == kind].reset_index(drop=True)
+    asked = of_kind.assign(other=of_kind.lang != lang).sort_values("other", kind="stable")
+    newest = asked.groupby("campaign_id").run.transform("first").sort_index()
+    return of_kind[of_kind.run == newest]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,12 @@ class Campaign:
         return f"holdout_{self.id}"
 
 
-def chosen(campaigns: pd.DataFrame, campaign_id: str, *, observed: dt.date) -> Campaign:
-    """The campaign of that id, or the newest one that has ended (the newest of all, if none has).
+def chosen(
+    campaigns: pd.DataFrame, campaign_id: str, *, observed: dt.date, experiments: Collection[str] = ()
+) -> Campaign:
+    """The campaign of that id, or the newest that has ended and held users out in one of `experiments`, whose effect can be known.
+
+    Without one the newest that has ended, and the newest of all if none has.
 
     A campaign ends on the local day before `ends_at` when that is a midnight, else on its day.
 
@@ -73,7 +78,7 @@ def chosen(campaigns: pd.DataFrame, campaign_id: str, *, observed: dt.date) -> C
                 like(campaign_id, [c.id for c in every]),
             )
         return found[0]
-    return max(every, key=lambda c: (not c.running, c.last, c.id))
+    return max(every, key=lambda c: (not c.running, not c.running and c.holdout in experiments, c.last, c.id))
 
 
 def _campaign(row: dict, observed: dt.date) -> Campaign:

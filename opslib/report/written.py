@@ -20,7 +20,8 @@ def written(
     path: str = "",
     outputs: str | Path = "outputs",
 ) -> Any:
-    """The rows of `lists/NAME.csv` of a module's good runs, newest first, as texts; `run` says which run wrote each.
+    """The rows of `lists/NAME.csv` of a module's good runs, newest first, as texts; `run` says which run wrote each, `lang` in which
+    language.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def written(
         said = rows.drop(columns=[c for c in rows if c == "run"]).to_csv()
         if said not in seen:  # the same report in the other language
             seen.add(said)
-            found.append(rows.assign(run=run["folder"]))
+            found.append(rows.assign(run=run["folder"], lang=run["lang"]))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"run": pd.Series(dtype=str)})
 
 

@@ -42,14 +42,12 @@ def verdict(this: Campaign, extra: Extra | None, why: str = "") -> str:
         )
     if extra.roi is None or missing(extra.roi.value):
         return _gained(extra)
-    back = text.percent(extra.roi.value, 0)
-    span = text.Clean(text.interval(extra.roi.low, extra.roi.high, "percent"))
     return say(
         zh="{gained}投资回报率 {roi}（{span}）。",
         en="{gained} ROI {roi} ({span}).",
         gained=text.Clean(_gained(extra)),
-        roi=back,
-        span=span,
+        roi=origin.back(extra.roi.value),
+        span=origin.back_span(extra.roi.low, extra.roi.high),
     )
 
 
@@ -72,12 +70,11 @@ def overlap(names: list[str]) -> Finding | None:
     """Other campaigns on the same days: their doing is mixed into these numbers."""
     if not names:
         return None
-    shown = text.Clean(say(zh="、", en=", ").join(text.shown(n, 30) for n in names[:5]))
     words = say(
         zh="同期还有 {n} 个活动（{names}），各自的作用混在一起。",
-        en="Other campaigns ran on the same days, {n} in all ({names}); their doing is mixed in.",
-        n=len(names),
-        names=shown,
+        en="{n} ran on the same days ({names}): what they did is mixed in.",
+        n=text.some(len(names), "other campaign"),
+        names=text.names(names, most=5),
     )
     return Finding("campaign.overlap", "watch", words)
 
@@ -157,8 +154,8 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
     ]  # fmt: skip
     if found.roi is not None:
         sure = (found.roi.low or 0) > 0
-        words = say(zh="按增量收入计，投资回报率 {roi}（{span}）。", en="On the extra revenue, ROI is {roi} ({span}).", roi=text.percent(found.roi.value, 0),
-                    span=text.Clean(text.interval(found.roi.low, found.roi.high, "percent")))  # fmt: skip
+        words = say(zh="按增量收入计，投资回报率 {roi}（{span}）。", en="On the extra revenue, ROI is {roi} ({span}).", roi=origin.back(found.roi.value),
+                    span=origin.back_span(found.roi.low, found.roi.high))  # fmt: skip
         out.append(
             Finding(
                 "campaign.roi",
@@ -168,7 +165,7 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
                 value=found.roi.value,
                 low=found.roi.low,
                 high=found.roi.high,
-                format="percent",
+                format="times",
             )
         )
     return out

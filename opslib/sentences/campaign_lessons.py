@@ -28,9 +28,9 @@ def compared(rows: pd.DataFrame, plan: Planned, this: Campaign) -> list[Finding]
 
 
 def _compared(row, unequal: bool) -> Finding:  # type: ignore[no-untyped-def]
-    kind = {"cost": "money", "revenue": "money", "roi": "percent"}.get(row.quantity, "number")
+    kind = {"cost": "money", "revenue": "money", "roi": "times"}.get(row.quantity, "number")
     value, middle, low, high = (
-        text.write(v if kind == "percent" else round(v), kind)
+        origin.back(v) if kind == "times" else text.write(round(v), kind)
         for v in (row.actual, row.plan, row.plan_low, row.plan_high)
     )
     place = (say(zh="天数不同，不作判断", en="of unequally many days, not judged") if unequal
@@ -105,12 +105,17 @@ def guessed(found: Guess, this: Campaign, event: str, why: str = "") -> list[Fin
             "info",
             words,
             metric=metric,
-            value=found.extra.value,
-            low=found.extra.low,
-            high=found.extra.high,
+            value=_whole(found.extra.value),
+            low=_whole(found.extra.low),
+            high=_whole(found.extra.high),
             n=found.n,
         )
     ]
+
+
+def _whole(days: float | None) -> float | None:
+    """Nobody is active for a part of a day."""
+    return days if missing(days) else round(days or 0.0)
 
 
 def _why(found: Guess) -> str:
@@ -205,8 +210,8 @@ def honest(facts: Facts) -> list[Finding]:
     if back is not None and facts.extra and facts.extra.roi:
         out.append(Finding("campaign.roi.honest", "info",
                            say(zh="若未向待复核账号发奖，投资回报率为 {clean}，现为 {whole}。", en="Had those accounts been paid nothing, ROI would be {clean}; it is {whole}.",
-                               clean=text.percent(back.value, 0), whole=text.percent(facts.extra.roi.value, 0)),
-                           metric="campaign.roi", value=back.value, low=back.low, high=back.high, format="percent"))  # fmt: skip
+                               clean=origin.back(back.value), whole=origin.back(facts.extra.roi.value)),
+                           metric="campaign.roi", value=back.value, low=back.low, high=back.high, format="times"))  # fmt: skip
     return out
 
 
@@ -248,9 +253,7 @@ def template(facts: Facts, rows: pd.DataFrame) -> pd.DataFrame:
         say(zh="目标", en="Goal"): "" if missing(this.goal) else f"{this.goal_metric} {this.goal:.10g}",
         say(zh="完成", en="Done"): "" if missing(facts.done) else origin.goal_written(this, facts.done),
         say(zh="成本", en="Cost"): text.money(facts.spent.cost) if facts.spent.cost else "",
-        say(zh="投资回报率", en="ROI"): text.percent(facts.extra.roi.value, 0)
-        if facts.extra and facts.extra.roi
-        else "",
+        say(zh="投资回报率", en="ROI"): origin.back(facts.extra.roi.value) if facts.extra and facts.extra.roi else "",
         say(zh="待复核账号", en="Accounts up for review"): text.number(facts.listed),
     }
     said = [("fact", f"{name}: {value}") for name, value in known.items() if value]

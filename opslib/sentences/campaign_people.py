@@ -30,19 +30,19 @@ def answered(rates: pd.DataFrame) -> list[Finding]:
         ]
     known = rates[rates.event.notna()]
     if known.empty:
-        targeted = text.number(rates.iloc[0].targeted)
+        targeted = text.some(rates.iloc[0].targeted, "user")
         return [
             Finding(
                 "campaign.response.zero",
                 "watch",
-                say(zh="触达 {n} 人，无人响应。", en="{n} users were touched and none answered.", n=targeted),
+                say(zh="触达 {n} 人，无人响应。", en="None of the {n} touched answered.", n=targeted),
                 metric="campaign.response",
             )
         ]
     return [
         Finding(f"campaign.response.{row.event}", "info",
-                say(zh="触达 {n} 人，其中 {hits} 人做了「{event}」，响应率 {rate}。", en="{n} users were touched, {hits} of them did {event}: {rate}.",
-                    n=text.number(row.targeted), hits=text.number(row.users), event=columns.value_name("event", row.event), rate=text.percent(row.rate)),
+                say(zh="触达 {n} 人，其中 {hits} 人做了「{event}」，响应率 {rate}。", en="Of {n} touched, {hits} did {event}: {rate}.",
+                    n=text.some(row.targeted, "user"), hits=text.number(row.users), event=columns.value_name("event", row.event), rate=text.percent(row.rate)),
                 metric="campaign.response", value=row.rate, low=row.low, high=row.high, n=row.targeted, format="percent")
         for row in known.itertuples()
     ]  # fmt: skip
@@ -104,8 +104,8 @@ def suspected(listed: pd.DataFrame, claims: pd.DataFrame) -> Finding:
     if listed.empty:
         words = say(
             zh="{n} 个领奖账号中没有同时满足三类信号的可疑账号。",
-            en="None of {n} claiming accounts shows all three kinds of signals.",
-            n=text.number(accounts),
+            en="Of {n} that claimed none shows all three kinds of signals.",
+            n=text.some(accounts, "account"),
         )
         return Finding(
             "campaign.suspects", "good", words, metric="campaign.suspects", value=0, n=accounts, no_interval="census"
@@ -113,8 +113,8 @@ def suspected(listed: pd.DataFrame, claims: pd.DataFrame) -> Finding:
     taken, paid = listed.amount.sum(), claims.amount.sum()
     words = say(
         zh="{n} 个账号（{rings} 个团伙）需人工复核，领走奖励 {money}，占全部奖励 {share}。",
-        en="{n} accounts in {rings} rings are up for review; they took {money} of rewards, {share} of all.",
-        n=text.number(len(listed)), rings=listed.ring.nunique(), money=text.money(taken), share=text.percent(taken / paid if paid else float("nan")),
+        en="Up for review: {n} in {rings}, with {money} of rewards, {share} of all.",
+        n=text.some(len(listed), "account"), rings=text.some(listed.ring.nunique(), "ring"), money=text.money(taken), share=text.percent(taken / paid if paid else float("nan")),
     )  # fmt: skip
     return Finding(
         "campaign.suspects",

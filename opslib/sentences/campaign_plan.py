@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from opslib import columns, text
+from opslib.models import lessons
 from opslib.models.campaign import Plan
 from opslib.models.plan_outcome import Load, Proof, caps, safe_goal
 from opslib.models.planning import Assumption, Design
 from opslib.report.finding import Action, Finding
+from opslib.sentences import campaign_origin as origin
 from opslib.text import say
 
 LIKELY, UNLIKELY = 0.7, 0.3  # from which chance on a goal is called likely, and under which unlikely
@@ -39,7 +41,7 @@ def _written(plan: Design, value: float) -> str:
     """A value of the goal: money, or people who did what it counts."""
     if plan.goal_metric == "revenue":
         return text.money(round(value))
-    return say(zh="{n} 人", en="{n} users", n=text.number(round(value)))
+    return text.users(round(value))
 
 
 def _span(plan: Design, low: float, high: float) -> text.Clean:
@@ -71,8 +73,8 @@ def goal(plan: Design, played: Plan) -> list[Finding]:
     safe = safe_goal(played, plan)
     return [
         Finding("plan.chance", level,
-                say(zh="模拟中有 {chance} 达到目标 {goal}：{judged}。", en="{chance} of the simulated campaigns reach the goal of {goal}: {judged}.",
-                    chance=text.percent(chance, 0), goal=_written(plan, plan.goal), judged=judged),
+                say(zh="模拟中有 {chance} 达到目标「{name}」{goal}：{judged}。", en="{chance} of the simulated campaigns reach the goal of {goal} ({name}): {judged}.",
+                    name=counted(plan), chance=text.percent(chance, 0), goal=_written(plan, plan.goal), judged=judged),
                 metric="campaign.plan", value=chance, format="percent", no_interval="definition"),
         Finding("plan.expected", "info",
                 say(zh="预计 {value}，95% 的模拟在 {span}。", en="Expect {value}; 95% of the simulations lie in {span}.",
@@ -94,17 +96,21 @@ def drawn(plan: Design) -> str:
 
 
 def picture_title(plan: Design) -> str:
-    return say(zh="模拟结果：{what}", en="Simulated: {what}", what=counted(plan))
+    return say(
+        zh="模拟结果：{what}（高度为占全部模拟的比例）",
+        en="Simulated: {what} (height: share of the simulations)",
+        what=counted(plan),
+    )
 
 
 def basis(found: Assumption) -> str:
     """Where an assumption comes from, in words."""
     return {
-        "both": say(zh="{n} 次同类同阶段活动", en="{n} past campaigns of the kind in this stage", n=found.n),
-        "stage": say(zh="{n} 次同阶段各类活动", en="{n} past campaigns of all kinds in this stage", n=found.n),
-        "kind": say(zh="{n} 次同类活动", en="{n} past campaigns of the kind", n=found.n),
+        "both": say(zh="{n} 次同类同阶段活动", en="{n} of the kind in this stage", n=text.some(found.n, "past campaign")),
+        "stage": say(zh="{n} 次同阶段各类活动", en="{n} of all kinds in this stage", n=text.some(found.n, "past campaign")),
+        "kind": say(zh="{n} 次同类活动", en="{n} of the kind", n=text.some(found.n, "past campaign")),
         "one": say(zh="仅 1 次同类活动，离散程度取自各类活动", en="one past campaign of the kind, with the spread between all kinds"),
-        "all": say(zh="{n} 次各类活动", en="{n} past campaigns of all kinds", n=found.n),
+        "all": say(zh="{n} 次各类活动", en="{n} of all kinds", n=text.some(found.n, "past campaign")),
         "hand": say(zh="人工给定", en="set by hand"),
         "fixed": say(zh="按定义", en="by definition"),
         "none": say(zh="没有依据", en="nothing is known"),
@@ -178,13 +184,13 @@ def money(plan: Design, played: Plan, found: Mapping[str, Assumption]) -> list[F
                                "parameter assumed."), metric="campaign.roi"))  # fmt: skip
         return out
     back, bound = played.table.loc["roi"], found["incremental"].source == "none"
-    lead = say(zh="投资回报率至多 {roi}", en="ROI is at most {roi}", roi=text.percent(back["median"], 0)) if bound else say(
-        zh="预计投资回报率 {roi}", en="Expected ROI {roi}", roi=text.percent(back["median"], 0))  # fmt: skip
+    lead = say(zh="投资回报率至多 {roi}", en="ROI is at most {roi}", roi=origin.back(back["median"])) if bound else say(
+        zh="预计投资回报率 {roi}", en="Expected ROI {roi}", roi=origin.back(back["median"]))  # fmt: skip
     loss = float((played.draws.roi < 0).mean())
     out.append(Finding("plan.roi", "watch" if loss > 0.2 else "info",
-                       say(zh="{lead}（{low} 至 {high}），亏本概率 {loss}。", en="{lead} ({low} to {high}); the chance of a loss is {loss}.", lead=text.Clean(lead),
-                           low=text.percent(back.low, 0), high=text.percent(back.high, 0), loss=text.percent(loss, 0)),
-                       metric="campaign.roi", value=back["median"], low=back.low, high=back.high, format="percent"))  # fmt: skip
+                       say(zh="{lead}（{span}），亏本概率 {loss}；成本只含奖励、投放和固定成本，不含人工。", en="{lead} ({span}); the chance of a loss is {loss}. The cost is rewards, "
+                           "media and fixed cost, no labour.", lead=text.Clean(lead), span=origin.back_span(back.low, back.high), loss=text.percent(loss, 0)),
+                       metric="campaign.roi", value=back["median"], low=back.low, high=back.high, format="times"))  # fmt: skip
     return out
 
 
@@ -204,9 +210,10 @@ def result_table(plan: Design, played: Plan, found: Mapping[str, Assumption]) ->
     hidden |= {"conversions"} if plan.quantity == "participants" else set()
     rows = []
     for name, row in played.table.drop(index=sorted(hidden)).iterrows():
-        kind = {"revenue": "money", "cost": "money", "roi": "percent"}.get(str(name), "number")
+        kind = {"revenue": "money", "cost": "money", "roi": "times"}.get(str(name), "number")
         low, middle, high = (
-            text.write(v if kind == "percent" else round(v), kind) for v in (row.low, row["median"], row.high)
+            origin.back(v) if kind == "times" else text.write(round(v), kind)
+            for v in (row.low, row["median"], row.high)
         )
         rows.append((name, middle, say(zh="{low} 至 {high}", en="{low} to {high}", low=low, high=high)))
     return pd.DataFrame(rows, columns=["quantity", "estimate", "range"])
@@ -245,8 +252,7 @@ def proving(found: Proof | None, event: str) -> Finding:
 def pressing(found: Load, headroom: float) -> Finding:
     """What engineering must be ready for."""
     words = say(zh="请准备每秒 {high} 次请求的峰值（预计 {usual}，已含 {room} 倍余量）；过往最忙一分钟为每秒 {past} 次，依据 {n} 次活动。",
-                en="Be ready for a peak of {high} requests a second ({usual} expected, {room}× headroom included); the busiest minute so far had {past} a second, over {n} "
-                "campaigns.", high=_rate(found.high), usual=_rate(found.expected), room=text.number(headroom), past=_rate(found.past), n=found.n)  # fmt: skip
+                en="Be ready for a peak of {high} requests a second ({usual} expected, {room}× headroom included); the busiest minute so far had {past} a second, over {n}.", high=_rate(found.high), usual=_rate(found.expected), room=text.number(headroom), past=_rate(found.past), n=text.some(found.n, "campaign"))  # fmt: skip
     return Finding(
         "plan.load", "info", words, metric="campaign.load", value=found.high, n=found.n, no_interval="definition"
     )
@@ -289,8 +295,8 @@ def risk(plan: Design, names: list[str]) -> list[Finding]:
     ]
     if names:
         out.append(Finding("plan.overlap", "watch",
-                           say(zh="同期已有 {n} 个活动，作用会混在一起，建议错开或互斥分组。", en="{n} other campaigns run on the same days: their effects will mix. Shift one, or keep their groups apart.",
-                               n=len(names)), metric="campaign.plan"))  # fmt: skip
+                           say(zh="同期已有 {n} 个活动，作用会混在一起，建议错开或互斥分组。", en="On the same days {n} will run: effects will mix. Shift one, or keep their groups apart.",
+                               n=text.some(len(names), "other campaign")), metric="campaign.plan"))  # fmt: skip
     return out
 
 
@@ -301,19 +307,18 @@ def named(names: list[str]) -> str:
 
 def templates(rows: pd.DataFrame, plan: Design) -> Finding:
     """What the reviews of earlier campaigns left for the next one."""
-    kept = rows[rows.kind == plan.kind] if "kind" in rows else rows.iloc[:0]
+    kept = lessons.reviewed(rows, plan.kind, text.language())
     if kept.empty:
         return Finding("plan.templates.none", "info",
                        say(zh="还没有同类活动的复盘模板；先对过往活动运行活动复盘。", en="No review of a campaign of this kind has left a template yet: run campaign_retrospective on the past ones."))  # fmt: skip
     return Finding("plan.templates", "info",
-                   say(zh="{n} 份同类活动的复盘模板，供本次沿用。", en="{n} templates from reviews of this kind, to build on.", n=kept.run.nunique()), metric="campaign.plan")  # fmt: skip
+                   say(zh="{n} 份同类活动的复盘模板，供本次沿用。", en="{n} from reviews of this kind, to build on.", n=text.some(kept.run.nunique(), "template")), metric="campaign.plan")  # fmt: skip
 
 
 def template_table(rows: pd.DataFrame, plan: Design, most: int = 12) -> pd.DataFrame | None:
     """The lessons of the kind: `campaign`, `lesson`, `text`."""
-    if "kind" not in rows:
-        return None
-    kept = rows[(rows.kind == plan.kind) & rows.lesson.isin(("keep", "stop", "try"))]
+    kept = lessons.reviewed(rows, plan.kind, text.language())
+    kept = kept[kept.lesson.isin(("keep", "stop", "try"))] if len(kept) else kept
     return kept[["campaign", "lesson", "advice"]].head(most) if len(kept) else None
 
 
@@ -325,6 +330,6 @@ def actions(plan: Design, played: Plan, proof: Proof | None) -> list[Action]:
         out.append(Action(say(zh="把目标调到八成把握的水平，或追加预算与触达", en="Lower the goal to what has a chance of 80%, or add budget and reach"), "operations",
                           metric="campaign.plan", baseline=plan.goal, target=safe_goal(played, plan), due_on=due))  # fmt: skip
     if proof is not None:
-        out.append(Action(say(zh="开始前随机留出 {n} 名用户", en="Hold out {n} users at random before the start", n=text.number(proof.proposed)),
+        out.append(Action(say(zh="开始前随机留出 {n} 名用户", en="Hold out {n} at random before the start", n=text.some(proof.proposed, "user")),
                           "operations", metric="campaign.incremental", due_on=due))  # fmt: skip
     return out

@@ -90,7 +90,9 @@ def hygiene(
         Finding(
             "experiment.crossed",
             "info" if crossed <= 0.01 * exposed else "watch",
-            say(
+            say(zh="没有人落在两个方案中。", en="No user was seen in two variants.")
+            if not crossed
+            else say(
                 zh="{crossed} 人次落在两个方案中（占 {share}），已从效果读数中剔除。",
                 en="{crossed} exposures are of users seen in two variants ({share}); the reading leaves them out.",
                 crossed=text.number(crossed), share=text.percent(crossed / exposed),
@@ -129,11 +131,17 @@ def _window(left: int, counted: int, window_days: int) -> Finding:
             zh="观察期为曝光后至数据末日，早曝光的用户观察更久；各组曝光时间相近时可比。",
             en="Users are watched from exposure to the end of the data, early ones longer; comparable if arms were exposed alike in time.",
         )
+    elif left <= 0:
+        words = say(
+            zh="每人观察曝光后 {days} 天；{n} 人全部观察期满。",
+            en="Everybody is watched for {days} days after exposure; all {n} users are complete.",
+            days=window_days, n=text.number(counted),
+        )  # fmt: skip
     else:
         words = say(
             zh="每人观察曝光后 {days} 天；{n} 人观察期满，{left} 人未满、不计入。",
             en="Everybody is watched for {days} days after exposure; {n} users are complete, {left} are not and left out.",
-            days=window_days, n=text.number(counted), left=text.number(max(left, 0)),
+            days=window_days, n=text.number(counted), left=text.number(left),
         )  # fmt: skip
     return Finding("experiment.window", "info", words, n=counted)
 

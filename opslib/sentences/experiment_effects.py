@@ -245,8 +245,8 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
             {
                 "kpi": name_of(row["metric"]),
                 "variant": row["variant"],
-                "base_value": text.write(row["control"], level),
-                "kpi_value": text.write(row["treatment"], level),
+                "control": text.write(row["control"], level),
+                "treatment": text.write(row["treatment"], level),
                 "change": text.write(row["diff"], diff, sign=True),
                 "interval": text.interval(row["low"], row["high"], diff, sign=True),
                 "lift": row["lift"],
