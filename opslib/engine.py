@@ -261,7 +261,7 @@ def connect(source: str | Path = "data/warehouse") -> Tables:
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
     spill = str(Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}").replace("'", "''")
     con.raw_sql(f"SET temp_directory = '{spill}'")
-    warehouse.cap_memory(con.con, 2.8)  # so that a process that is told nothing stays below 4
+    warehouse.cap_memory(con.con, 3.3)  # so that a process that is told nothing stays below 4
     if memory := os.environ.get(MEMORY):  # several reports run at once and share the machine
         con.raw_sql(f"SET memory_limit = '{_number(memory)}MB'")
     return Tables(con, str(folder), warehouse.read(folder))
