@@ -259,7 +259,7 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
     spill = str(Path(tempfile.gettempdir()) / f"opslib-{os.getpid()}").replace("'", "''")
     con.raw_sql(f"SET temp_directory = '{spill}'")
-    warehouse.cap_memory(con.con, 2.8)  # so that a process that is told nothing stays below 4
+    warehouse.cap_memory(con.con, 3.3)  # so that a process that is told nothing stays below 4
     # Several reports run at once and share the machine; one that loses nothing by going to disk may take less than its share.
     if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
         con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")

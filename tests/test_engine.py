@@ -182,11 +182,11 @@ def test_the_memory_of_a_report_is_a_number(folder, monkeypatch):
         engine.connect(folder)
 
 
-def test_a_report_that_is_told_nothing_takes_under_three_gigabytes(folder, monkeypatch):
+def test_a_report_that_is_told_nothing_stays_below_four_gigabytes(folder, monkeypatch):
     monkeypatch.delenv(engine.MEMORY, raising=False)
     limit = engine.connect(folder).con.raw_sql("SELECT current_setting('memory_limit')").fetchall()[0][0]
     number, unit = limit.split()
-    assert unit == "MiB" or (unit == "GiB" and float(number) <= 2.8), limit
+    assert unit == "MiB" or (unit == "GiB" and float(number) <= 3.3), limit
 
 
 # A URL
