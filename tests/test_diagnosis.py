@@ -156,6 +156,19 @@ def test_newcomers_are_their_definition(con, visits):
     assert got == {(*key, *value) for key, value in expected.items()}
 
 
+@pytest.mark.parametrize("day_n", [1, 7])
+def test_the_marks_of_a_warehouse_say_the_same_as_its_days(warehouse, day_n):
+    from opslib.engine import connect
+
+    tables = connect(str(warehouse))
+    part = tables.daily.filter(tables.daily.n > 0)  # no whole table any more: its marks are not trusted
+    marked, plain = (
+        newcomer_days(tables.events, daily, dimensions=["platform"], day_n=day_n).to_pandas()
+        for daily in (tables.daily, part)
+    )
+    assert len(marked) and marked["returned"].sum() and marked.equals(plain)
+
+
 def test_days_hold_the_same_users_for_every_dimension(con):
     rows = [event(f"u{i}", "app_open", i % 3, platform=("ios", "web")[i % 2]) for i in range(12)] + [
         event("u0", "read", 9)

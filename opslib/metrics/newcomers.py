@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from opslib import contract
 from opslib.metrics._cohorts import NO_VALUE
 from opslib.metrics._filters import Step, column
 from opslib.metrics._first_tries import few, first_tries, keyed
@@ -62,10 +63,10 @@ def newcomers(
     whole(limit, 1, 1000, "limit", "newcomers")
     rules = {"entry": "first", "window_days": window_days, "period": _span(period, compare)}
     asked = checked("newcomers", steps, rules)
-    events, daily, *more = keyed(events, daily, *([users] if users is not None else []))
+    events, daily, visits, *more = keyed(events, daily, _visits(daily), *([users] if users is not None else []))
     people = _people(daily, day_n, period, compare, until, "newcomers")
     cells = _described(events, more, people, dimensions, "newcomers")
-    cells = _reached(_returned(cells, daily, day_n), people, events, asked)
+    cells = _reached(_returned(cells, visits, day_n), people, events, asked)
     names = [f"d{i}" for i in range(len(dimensions))]
     cells = cells.group_by("period", *names, "reached").agg(users=_.count(), returned=_.returned.sum())
     for name in names:
@@ -104,9 +105,9 @@ def newcomer_steps(
     ValueError  as `newcomers`.
     """
     asked = checked("newcomer_steps", steps, {"entry": "first", "window_days": window_days, "period": period})
-    events, daily = keyed(events, daily)
+    events, daily, visits = keyed(events, daily, _visits(daily))
     people = _people(daily, day_n, period, None, until, "newcomer_steps")
-    came = _reached(_returned(people, daily, day_n), people, events, asked)
+    came = _reached(_returned(people, visits, day_n), people, events, asked)
     return came.group_by("day", "reached").agg(users=_.count(), returned=_.returned.sum()).order_by("day", "reached")
 
 
@@ -143,9 +144,9 @@ def newcomer_days(
     UsageError  if the column does not exist.
     """
     whole(limit, 1, 1000, "limit", "newcomer_days")
-    events, daily, *more = keyed(events, daily, *([users] if users is not None else []))
+    events, daily, visits, *more = keyed(events, daily, _visits(daily), *([users] if users is not None else []))
     people = _people(daily, day_n, period, None, until, "newcomer_days")
-    people = _returned(_described(events, more, people, dimensions, "newcomer_days"), daily, day_n)
+    people = _returned(_described(events, more, people, dimensions, "newcomer_days"), visits, day_n)
     names = [f"d{i}" for i in range(len(dimensions))]
     # Counted once by all dimensions together: each dimension is a sum over these.
     cells = people.group_by("day", *names).agg(users=_.count(), returned=_.returned.sum())
@@ -177,10 +178,20 @@ def _people(
     return first.mutate(period=_period(first.day, period, compare, metric)).filter(_.period.notnull())
 
 
-def _returned(people: ir.Table, daily: ir.Table, day_n: int) -> ir.Table:
+def _visits(daily: ir.Table) -> ir.Table:
+    """The rows of `daily` that say who was there when: one a user and day where the warehouse marks these."""
+    once = contract.marked(daily)
+    return daily if once is None else once.rename(_came="first_day")
+
+
+def _returned(people: ir.Table, visits: ir.Table, day_n: int) -> ir.Table:
     """The people with `returned`: 1 for those active on day N, else 0."""
-    due = people.select(_user="user_id", _due=(_.day + ibis.interval(days=day_n)).cast("timestamp").date())
-    back = daily.inner_join(due, [("user_id", "_user"), ("day", "_due")]).select(_back="user_id").distinct()
+    if "_came" in visits.columns:
+        due = (visits._came + ibis.interval(days=day_n)).cast("timestamp").date()
+        back = visits.filter(visits.day == due).select(_back="user_id")
+    else:
+        due = people.select(_user="user_id", _due=(_.day + ibis.interval(days=day_n)).cast("timestamp").date())
+        back = visits.inner_join(due, [("user_id", "_user"), ("day", "_due")]).select(_back="user_id").distinct()
     came = people.left_join(back, [("user_id", "_back")])
     return came.mutate(returned=ibis.ifelse(_._back.notnull(), 1, 0)).drop("_back")
 

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import sparse, special
 
 from opslib.errors import TooLittleError
+from opslib.models.candidates import by_chance, candidates, families
 from opslib.models.contributions import Contributions, contributions
 from opslib.models.scores import Counts, Design, MixModel, Model, StepModel, fit
 from opslib.text import say
@@ -91,7 +92,7 @@ def locate(
     searches += [Search(members, StepModel.of(counts, k)) for k in range(1, len(steps))]
     rng = np.random.default_rng(seed)
     tests = sum(search.effective_tests(rng) for search in searches)
-    penalty = _penalty(segments)
+    penalty = by_chance(segments)
     kin = families(segments)
     chosen = [search.retold(search.select(penalty, tests, alpha), kin, tests, alpha) for search in searches]
     found = contributions(counts, [members[:, c].toarray() for c in chosen], draws, rng, level)
@@ -129,51 +130,6 @@ def _table(
         if not (values >= 0).all() or (np.diff(values, axis=1) > 0).any():
             raise ValueError(f"locate: a count is negative or missing, or a step has more users than before: {side}")
     return cells.groupby(list(dimensions), dropna=False, sort=False)[[*before, *after]].sum().reset_index()
-
-
-def candidates(values: pd.DataFrame, depth: int) -> tuple[list[dict[str, Any]], sparse.csc_array]:
-    """All segments of up to `depth` conditions that are different sets of cells, and who is in them (cells × segments).
-
-    Of segments that hold the same cells the one with the fewest conditions stays; the first is everybody.
-    """
-    segments: list[dict[str, Any]] = []
-    blocks = []
-    for size in range(depth + 1):
-        for names in combinations(values.columns, size):
-            code, keys = _grouped(values, names)
-            segments += [dict(zip(names, key, strict=True)) for key in keys]
-            shape = (len(values), len(keys))
-            blocks.append(sparse.csc_array((np.ones(len(values)), (np.arange(len(values)), code)), shape=shape))
-    members = sparse.hstack(blocks, format="csc")
-    print_of = members.T @ np.random.default_rng(0).random((len(values), 2))
-    first = np.sort(np.unique(print_of.round(9), axis=0, return_index=True)[1])
-    return [segments[i] for i in first], members[:, first]
-
-
-def _grouped(values: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, list[tuple]]:
-    if not names:
-        return np.zeros(len(values), dtype=int), [()]
-    grouped = values.groupby(list(names), dropna=False, sort=False)
-    first = grouped.head(1)[list(names)].itertuples(index=False)
-    return grouped.ngroup().to_numpy(), [tuple(None if pd.isna(v) else v for v in row) for row in first]
-
-
-def _penalty(segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """What the best of as many segments with as many conditions would gain by chance."""
-    conditions = np.array([len(s) for s in segments])
-    return 2 * np.log(np.bincount(conditions)[conditions])
-
-
-def families(segments: Sequence[Mapping[str, Any]]) -> list[tuple[int, list[int]]]:
-    """Each segment that one more dimension parts into two or three, with these parts."""
-    places = {frozenset(s.items()): i for i, s in enumerate(segments)}
-    parts: dict[tuple[int, str], list[int]] = {}
-    for i, segment in enumerate(segments):
-        for name in segment:
-            parent = places.get(frozenset((d, v) for d, v in segment.items() if d != name))
-            if parent is not None:
-                parts.setdefault((parent, name), []).append(i)
-    return [(parent, own) for (parent, _), own in parts.items() if 2 <= len(own) <= 3]
 
 
 def _described(
@@ -278,7 +234,7 @@ class Search:
             family = [whole, *parts]
             most = min(len(apart) + 1, len(parts) - 1)
             told = [[*rest, *some] for k in range(1, most + 1) for some in combinations(parts, k)]
-            told = [new for new in told if (self.adjusted_p(new, tests) < alpha).all()]
+            told = [new for some in told if (new := self._needed(some, parts, tests, alpha))]
             left = [float(np.abs(self.z(new)[family]).max()) for new in told]
             now = float(np.abs(self.z(chosen)[family]).max())
             if not left or _corrected(np.array([min(left)]), tests)[0] < alpha:
@@ -287,6 +243,14 @@ class Search:
             if min(left) <= now or otherwise.all():
                 chosen = told[int(np.argmin(left))]
         return chosen
+
+    def _needed(self, told: list[int], parts: Sequence[int], tests: float, alpha: float) -> list[int]:
+        """The list without what the parts have made superfluous; empty where one of the parts is."""
+        while (p := self.adjusted_p(told, tests)).max() >= alpha:
+            if told[int(np.argmax(p))] in parts:
+                return []
+            told = [c for i, c in enumerate(told) if i != int(np.argmax(p))]
+        return told
 
     def adjusted_p(self, chosen: Sequence[int], tests: float) -> np.ndarray:
         """Corrected p of each chosen segment given the others."""
