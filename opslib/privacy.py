@@ -9,6 +9,7 @@ The rule is set once for a project, in `params/default.yml`, and holds for every
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -103,3 +104,17 @@ def withheld() -> str:
 def people(count: float) -> str:
     """A number of users as a sentence or a label may tell it: withheld where a table would withhold it."""
     return withheld() if 0 < count < settings().min_group else number(count)
+
+
+def total(counts: Iterable[float]) -> float:
+    """The sum of the counts that may be shown: beside these the whole sum would tell the one that is withheld."""
+    return sum(count for count in counts if not 0 < count < settings().min_group)
+
+
+def together(counts: Iterable[float]) -> str:
+    """The sum of counts that a page shows one by one, as a sentence may tell it."""
+    given = list(counts)
+    told = total(given)
+    if told == sum(given) or not told:
+        return people(sum(given))
+    return say(zh="不少于 {n}", en="at least {n}", n=number(told))

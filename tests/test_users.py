@@ -12,13 +12,15 @@ import pytest
 from conftest import ROOT, at, bound
 from sampled import HOURS
 
-from opslib import stats
+from opslib import privacy, stats
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics import contacts, habits, segments
 from opslib.models import behaviour, customers, early, outreach, people, plays, rhythm, slipping, statebook, voices
 from opslib.models.personas import Personas
 from opslib.sentences import users as statements
 from opslib.sentences import users_outreach, users_people
+from opslib.sentences import users_risk as leaving
+from opslib.sentences import users_value as value
 from opslib.text import speaking
 
 DAY0 = dt.date(2026, 1, 1)
@@ -242,9 +244,9 @@ def test_the_ledger_closes_and_slipping_away_is_compared_with_the_month_before()
     assert book["users"].sum() == 210 and book.set_index("state").at["active", "users_change"] == -30
     lost = stats.difference(statebook.lost(now, before), hits="hits", of="of", base_hits="base_hits", base_of="base_of")
     lost = lost.assign(rate_low=0.3, rate_high=0.5)
-    found = statements.slipped(lost, 28)
+    found = statements.slipped(lost, 28, book)
     assert found.level == "act" and found.value == 40 / 110 and found.base == 0.1
-    assert statements.slipped(lost, 28, short=True).level == "watch", "a short threshold raises no alarm"
+    assert statements.slipped(lost, 28, book, short=True).level == "watch", "a short threshold raises no alarm"
     ahead = statebook.by_state(statebook.forecast(stacked(now, before)))
     assert ahead.set_index("state").at["new", "expected"] == 30, "as many new users come as came"
     assert ahead["expected"].sum() == pytest.approx(240, abs=3)
@@ -289,8 +291,45 @@ def test_the_note_of_the_forecast_says_what_its_interval_holds():
 
 def test_a_sentence_withholds_what_its_table_withholds():
     told = statements.standing(statebook.ledger(flows(("unseen", "new", 3), ("active", "active", 60))))
-    assert "新增 少于 5 人，活跃 60" in told.text
+    assert "新增少于 5 人，活跃 60" in told.text
     assert "63" not in told.text and told.value is None and told.n is None, "a sum tells what is withheld"
+
+
+def test_no_total_of_the_page_tells_the_one_state_that_is_withheld():
+    moves = [("unseen", "new", 3), ("active", "active", 597), ("active", "silent", 40), ("retained", "retained", 954)]
+    steps = [flows(*moves, ("new", "silent", 2), ("silent", "active", 30))] * 4
+    book, ahead = statebook.ledger(steps[0]), statebook.forecast(stacked(*steps))
+    lost = stats.difference(statebook.lost(*steps[:2]), hits="hits", of="of", base_hits="base_hits", base_of="base_of")
+    risks = pd.DataFrame({"risk": [0.1] * int(book.loc[book["state"].isin(statebook.HERE), "users"].sum())})
+    said = [
+        statements.slipped(statebook.with_rate(lost, lost), 28, book),
+        statements.standing(book),
+        statements.ahead(ahead, 4),
+        leaving.risk(risks, pd.DataFrame(), 0.5, 28, book),
+    ]
+    told = " ".join(
+        [*(f"{f.text} {f.n} {f.base} {f.value}" for f in said), users_outreach.headline(book, lost, None, 28)]
+    )
+    told = told.replace(",", "")
+    for whole in ("1584", "1593", "1626"):  # here now, here before, all that were seen
+        assert whole not in told
+    assert "不少于 1581 人" in told and "不少于 1591 人" in told
+    expected = ahead.set_index("state")["expected"]
+    assert said[2].value == pytest.approx(expected[["active", "retained"]].sum(), abs=1)
+    shares = statements.of_told(book).set_index("state")["share"]
+    assert shares[["active", "retained", "silent"]].sum() == pytest.approx(1), "shares are of those told"
+
+
+def test_counts_with_none_withheld_and_with_all_withheld_have_their_sum():
+    assert privacy.together([60, 40, 0]) == "100" and privacy.total([60, 40, 0]) == 100
+    assert privacy.together([3, 4]) == "7" and privacy.together([3, 0]) == privacy.withheld()
+
+
+def test_the_conditions_of_a_play_are_told_in_words(plan):
+    told = {play.id: users_outreach.rule(play) for play in plan.plays}
+    assert told["recall_buyers"] == "状态为沉默、流失；订单数 ≥ 1" and "流失风险 ≥ 40%" in told["at_risk"]
+    with speaking("en"):
+        assert users_outreach.rule(plan.plays[1]) == "State: Silent or Churned; orders ≥ 1"
 
 
 @pytest.mark.parametrize("state", statebook.STATES)
@@ -300,7 +339,7 @@ def test_all_users_in_one_state_have_a_ledger_and_no_invented_flow(state):
     with speaking("en"), pytest.raises(TooLittleError, match="no flow was observed"):
         statebook.forecast(stacked(flows(("unseen", state, 50)), flows()))
     lost = statebook.lost(flows(("unseen", state, 50)), flows())
-    assert lost.iloc[0].tolist() == [0, 0, 0, 0] and statements.slipped(lost, 28) is None
+    assert lost.iloc[0].tolist() == [0, 0, 0, 0] and statements.slipped(lost, 28, book) is None
 
 
 def gaps_of(*lengths: int) -> pd.DataFrame:
@@ -330,11 +369,11 @@ def test_thresholds_that_were_asked_for_stay_and_the_page_says_where_they_are_sh
     assert rhythm.rule(gaps, **ASKED | {"churn_days": 45})["churn_days"] == 45
     table = rhythm.interval(gaps)
     with speaking("en"):
-        short = statements.thresholds(table, own, 10)
-        adapted = statements.thresholds(table, rhythm.rule(gaps, **ASKED), 0)
-    assert short.level == "watch" and "raise silent_days" in short.text
+        short = value.thresholds(table, own, 10)
+        adapted = value.thresholds(table, rhythm.rule(gaps, **ASKED), 0)
+    assert short.level == "watch" and "raise “silent_days”" in short.text
     assert adapted.level == "info" and "silent after 31 days and as churned after 120" in adapted.text
-    assert statements.thresholds(rhythm.interval(gaps_of(1, 2, 3, 4)), weekly, 0) is None
+    assert value.thresholds(rhythm.interval(gaps_of(1, 2, 3, 4)), weekly, 0) is None
     assert rhythm.short(gaps, own) and not rhythm.short(gaps, rhythm.rule(gaps, **ASKED))
 
 

@@ -131,7 +131,7 @@ def flows(
     labels: Mapping[str, str] | None = None,
 ) -> Drawing:
     """Who moves from which state to which: bands as thick as their users, from the left states to the right ones."""
-    small, frame = ax_.hidden(frame), ax_.needs(frame, source, target, value)
+    small, whole, frame = ax_.hidden(frame), frame, ax_.needs(frame, source, target, value)
     frame = frame[frame[value].astype(float) > 0].reset_index(drop=True)
     ax_.needs(frame)
     names = [*order, *(v for v in dict.fromkeys([*frame[source], *frame[target]]) if v not in order)]
@@ -147,10 +147,11 @@ def flows(
         _band(ax, used["l", a], used["r", b], share, colour(a))
         used["l", a] += share
         used["r", b] += share
-    for x, side, ha in ((0.0, left, "right"), (1.0, right, "left")):
+    for x, side, ha, column in ((0.0, left, "right", source), (1.0, right, "left", target)):
+        users = whole.groupby(column)[value].sum()  # as a table tells them: less would tell the flow that is not drawn
         for name, (bottom, share) in side.items():
             ax.add_patch(Rectangle((x - 0.012, bottom), 0.024, share, color=colour(name), linewidth=0))
-            words = f"{columns.value_name(source, name, 16)} {privacy.people(round(share * total))}"
+            words = f"{columns.value_name(source, name, 16)} {privacy.people(round(users[name]))}"
             ax.annotate(
                 words,
                 (x, bottom + share / 2),

@@ -43,7 +43,8 @@ def write_list(name: str, frame: Any, *, title: str = "") -> Path:
     path, aside = folder / f"{name}.csv", folder / f".{name}.new"
     rows = _write(aside, frame)
     aside.replace(path)
-    show({"kind": "list", "name": name, "title": shown(title), "rows": rows})
+    ids = any(str(column).endswith("id") for column in frame.columns)
+    show({"kind": "list", "name": name, "title": shown(title), "rows": rows, "ids": ids})
     return path
 
 

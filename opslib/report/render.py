@@ -7,7 +7,7 @@ from typing import Any
 
 from opslib import text
 from opslib.report import grid, sparks
-from opslib.text import say, speaking
+from opslib.text import Clean, say, speaking
 
 
 def part(part: dict[str, Any]) -> str:
@@ -118,9 +118,10 @@ def a_list(part: dict[str, Any]) -> str:
     """A link to a list beside the report."""
     name = escape(part["name"])
     title = escape(part["title"]) or say(zh="名单", en="List")
-    rows = say(
-        zh="{n} 行，含完整标识，请按内部数据保管", en="{n} rows with full ids; keep it internal", n=f"{part['rows']:,}"
+    held = (
+        say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if part.get("ids", True) else ""
     )
+    rows = say(zh="{n} 行{held}", en="{n} rows{held}", n=f"{part['rows']:,}", held=Clean(held))
     return f'<p class="list"><a href="lists/{name}.csv" download>{title} · <span translate="no">{name}.csv</span></a> <span class="evidence">{rows}</span></p>'
 
 

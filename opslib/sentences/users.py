@@ -1,26 +1,15 @@
-"""What the report on users says: states and flows, the months ahead, habits, RFM, first steps."""
+"""What the report on users says: states and flows, and the months ahead."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from opslib import columns, privacy, text
 from opslib.errors import TooLittleError
-from opslib.models.rhythm import STATES as RULES
-from opslib.models.statebook import CHECKS, STATES
+from opslib.models.statebook import CHECKS, HERE, STATES
 from opslib.report.finding import Finding
 from opslib.text import say
-
-PERIODS = {
-    "day": ("每天", "daily"),
-    "three_days": ("每三天", "every three days"),
-    "week": ("每周", "weekly"),
-    "fortnight": ("每两周", "every two weeks"),
-    "month": ("每月", "monthly"),
-}
 
 
 def pp(value: float) -> str:
@@ -32,10 +21,10 @@ def census() -> str:
     return say(zh="全量", en="census")
 
 
-def slipped(lost: pd.DataFrame, days: int, *, short: bool = False) -> Finding | None:
+def slipped(lost: pd.DataFrame, days: int, book: pd.DataFrame, *, short: bool = False) -> Finding | None:
     """The share of those here a month ago who are gone, against the month before.
 
-    `short`: the thresholds are shorter than the users' rhythm, so that being away is no alarm.
+    `book`: the states under it, so that the sentence tells no count that the table withholds. `short`: the thresholds are shorter than the users' rhythm, so that being away is no alarm.
     """
     row = lost.iloc[0]
     if not row["of"]:
@@ -44,6 +33,7 @@ def slipped(lost: pd.DataFrame, days: int, *, short: bool = False) -> Finding | 
     worse, better = row["low"] > 0, row["high"] < 0
     level = ("watch" if short else "act") if worse else "good" if better else "info"
     base = row["base_hits"] / row["base_of"] if row["base_of"] else np.nan
+    were = _here(book, "users_before")
     turn = (
         say(
             zh="比此前 {days} 天高 {by}",
@@ -68,7 +58,7 @@ def slipped(lost: pd.DataFrame, days: int, *, short: bool = False) -> Finding | 
             zh="{days} 天前在用的 {of} 人中，{rate} 现在沉默或流失，{turn}。",
             en="Of the {of} users here {days} days ago, {rate} are silent or churned now, {turn}.",
             days=days,
-            of=text.number(row["of"]),
+            of=privacy.together(were),
             rate=text.percent(rate),
             turn=turn,
         ),
@@ -76,7 +66,7 @@ def slipped(lost: pd.DataFrame, days: int, *, short: bool = False) -> Finding | 
         value=rate,
         low=row["rate_low"],
         high=row["rate_high"],
-        n=row["of"],
+        n=privacy.total(were) or None,
         base=base,
         format="percent",
     )
@@ -94,7 +84,7 @@ def standing(book: pd.DataFrame) -> Finding:
         )
         return Finding("users.here", "info", told, metric="state.active")
     here = book[book["state"].isin(parts)]
-    now, before = here["users"].sum(), here["users_before"].sum()
+    now, before = here["users"].sum(), here["users_before"]
     return Finding(
         "users.here",
         "info",
@@ -102,15 +92,30 @@ def standing(book: pd.DataFrame) -> Finding:
             zh="现在在用 {now} 人（新增：{new}，活跃：{active}，留存：{retained}），一个月前 {before} 人。",
             en="{now} users are here now ({new} new, {active} active, {retained} retained); a month ago {before}.",
             now=text.number(now),
-            before=privacy.people(before),
+            before=privacy.together(before),
             **parts,
         ),
         metric="state.active",
         value=now,
-        n=book["users"].sum(),
-        base=before,
+        n=privacy.total(book["users"]),
+        base=privacy.total(before),
         no_interval=census(),
     )
+
+
+def _here(book: pd.DataFrame, column: str = "users") -> pd.Series:
+    """The users of each state that counts as here."""
+    return book.loc[book["state"].isin(HERE), column]
+
+
+def here(book: pd.DataFrame) -> str:
+    """How many are here now, as a sentence may tell it beside the states."""
+    return privacy.together(_here(book))
+
+
+def of_told(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with shares of the users it shows: shares of all would tell how many are withheld."""
+    return table.assign(share=table["users"] / (privacy.total(table["users"]) or np.nan))
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -166,12 +171,15 @@ def groups(table: pd.DataFrame, state: str, by: str) -> Finding | None:
 
 def ahead(table: pd.DataFrame, weeks: int) -> Finding:
     """How many will be here, and what this rule was worth last time."""
-    row = table[table["state"] == "here"].iloc[0]
+    row, states = table[table["state"] == "here"].iloc[0], table.set_index("state").loc[list(HERE)]
+    told = ~states["users"].between(0, privacy.settings().min_group, inclusive="neither")
+    part = states.loc[told, "expected"].sum() / states["expected"].sum() if told.any() else 1.0
     check = (
         say(
-            zh="同一算法对今天的预测偏差 {off}",
-            en="for today the same rule was off by {off}",
-            off=text.percent(row["off"], sign=True),
+            zh="上次用同一算法预测今天，实际比预测{way} {off}",
+            en="the last time the same rule foretold today, {off} {way} came",
+            way=say(zh="多", en="more") if row["off"] >= 0 else say(zh="少", en="fewer"),
+            off=text.percent(abs(row["off"])),
         )
         if np.isfinite(row["off"])
         else say(zh="历史太短，没有检验", en="the history is too short to check the rule")
@@ -183,16 +191,16 @@ def ahead(table: pd.DataFrame, weeks: int) -> Finding:
             zh="若流转不变，{weeks} 周后在用约 {then} 人（现在 {now}）；{check}。",
             en="If flows stay as they are, about {then} users will be here in {weeks} weeks (now {now}); {check}.",
             weeks=weeks,
-            then=text.number(row["expected"], 0),
-            now=text.number(row["users"]),
+            then=text.number(row["expected"] * part, 0),
+            now=here(table),
             check=check,
         ),
         metric="state.forecast",
-        value=row["expected"],
-        low=row["low"],
-        high=row["high"],
-        n=row["users"],
-        base=row["users"],
+        value=round(row["expected"] * part),
+        low=round(row["low"] * part),
+        high=round(row["high"] * part),
+        n=privacy.total(states["users"]),
+        base=privacy.total(states["users"]),
     )
 
 
@@ -209,87 +217,4 @@ def ahead_note(table: pd.DataFrame, days: int) -> str:
         en="One more step of the last {days} days' flows, with as many new users; {held}.",
         days=days,
         held=held,
-    )
-
-
-def thresholds(table: pd.DataFrame, rule: Mapping[str, int], asked: int) -> Finding | None:
-    """Which thresholds the states have, where not the usual ones; that they are shorter than users' own rhythm, if so."""
-    row, silent = table.iloc[0], rule["silent_days"]
-    short, adapted = row["p80"] > silent, not asked and silent != RULES[0][0]
-    if not short and not adapted:
-        return None
-    told = (
-        say(
-            zh="五分之一的间隔超过 {p80} 天，而 {silent} 天没来就记为沉默：门槛比用户的节奏短，建议把 silent_days、churn_days 调长。",
-            en="One gap in five is longer than {p80} days, yet after {silent} days a user counts as silent: raise silent_days and churn_days to the users' rhythm.",
-            p80=text.number(row["p80"]),
-            silent=silent,
-        )
-        if short
-        else say(
-            zh="五分之四的间隔不超过 {p80} 天，所以沉默与流失的门槛按用户的节奏取 {silent} 天与 {churn} 天（常用的是 {usual} 天与 {gone} 天）。",
-            en="Four of five gaps are {p80} days at most, so a user counts as silent after {silent} days and as churned after {churn}, by the users' own rhythm (usual: {usual} and {gone}).",
-            p80=text.number(row["p80"]),
-            silent=silent,
-            churn=rule["churn_days"],
-            usual=RULES[0][0],
-            gone=RULES[0][1],
-        )
-    )
-    return Finding(
-        "users.threshold",
-        "watch" if short else "info",
-        told,
-        metric="activity.usage_interval",
-        value=row["p80"],
-        n=row["pairs"],
-        base=silent,
-        no_interval=census(),
-    )
-
-
-def rhythm(table: pd.DataFrame) -> Finding:
-    """The natural interval of use, and the period of reporting that it suggests."""
-    row = table.iloc[0]
-    zh, en = PERIODS[row["period"]]
-    return Finding(
-        "users.interval",
-        "info",
-        say(
-            zh="典型用户隔 {median} 天再来，五分之四的间隔不超过 {p80} 天：适合按「{period}」看活跃与留存。",
-            en="The typical user is back after {median} days, four of five gaps are {p80} days at most: look at activity {period}.",
-            median=text.number(row["median"]),
-            p80=text.number(row["p80"]),
-            period=zh if text.language() == "zh" else en,
-        ),
-        metric="activity.usage_interval",
-        value=row["median"],
-        n=row["pairs"],
-        no_interval=census(),
-    )
-
-
-def sticky(active: pd.DataFrame, curve: pd.DataFrame) -> Finding | None:
-    """DAU / MAU, and the share of heavy users."""
-    if active.empty or not active["users"].iloc[-1]:
-        return None
-    row = active.iloc[-1]
-    heavy = curve.loc[curve["often"], "users"].sum()
-    ratio = row["user_days"] / (row["days"] * row["users"])
-    return Finding(
-        "users.stickiness",
-        "info",
-        say(
-            zh="近 {days} 天平均每天来的人占当月活跃的 {ratio}；{heavy} 人（{share}）四分之三以上的日子都来。",
-            en="On an average day {ratio} of the active users of {days} days came; {heavy} ({share}) came on three days of four or more.",
-            days=int(row["days"]),
-            ratio=text.percent(ratio),
-            heavy=text.number(heavy),
-            share=text.percent(heavy / curve["users"].sum()),
-        ),
-        metric="activity.dau_mau",
-        value=ratio,
-        n=row["users"],
-        format="percent",
-        no_interval=census(),
     )

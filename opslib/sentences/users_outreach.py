@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
-from opslib import text
+from opslib import columns, text
 from opslib.models.outreach import Outreach
-from opslib.models.plays import Plan
+from opslib.models.plays import Plan, Play
+from opslib.models.segments import NAMES, segment_name
 from opslib.report import write_list
 from opslib.report.finding import Action, Finding
+from opslib.sentences.users import here
+from opslib.sentences.users_people import feature
 from opslib.text import say
 
 PLAY_FORMATS = {"lift": "points", "extra": "number"}
@@ -115,7 +120,24 @@ def write(found: Outreach, plan: Plan) -> pd.DataFrame:
     for play in plan.plays:
         write_list(play.id, found.lists[play.id], title=f"{play.name} · {play.offer}")
     write_list("outreach_audit", found.audit, title=say(zh="触达名单的审计", en="Audit of the lists"))
-    return found.audit.assign(play=[play.name for play in plan.plays])
+    return found.audit.assign(play=[play.name for play in plan.plays], rule=[rule(play) for play in plan.plays])
+
+
+def rule(play: Play) -> str:
+    """A play's conditions in words."""
+    return say(zh="；", en="; ").join(_condition(name, wanted) for name, wanted in play.who.items())
+
+
+def _condition(name: str, wanted: Any) -> str:
+    own = {"risk": say(zh="流失风险", en="risk of leaving"), "spent": say(zh="消费", en="money spent")}
+    head = own.get(name) or feature(name)
+    if isinstance(wanted, Mapping):
+        ends = [(sign, wanted[end]) for sign, end in (("≥", "min"), ("≤", "max")) if end in wanted]
+        told = [f"{sign} {text.percent(v, 0) if name == 'risk' else text.number(v)}" for sign, v in ends]
+        return " ".join([head, *told])
+    values = wanted if isinstance(wanted, list) else [wanted]
+    called = [segment_name(v) if name == "segment" and v in NAMES else columns.value_name(name, v) for v in values]
+    return say(zh="{head}为{values}", en="{head}: {values}", head=head, values=say(zh="、", en=" or ").join(called))
 
 
 def rules(plan: Plan, worth: float) -> str:
@@ -184,24 +206,23 @@ def effect_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
 
 def headline(book: pd.DataFrame, lost: pd.DataFrame, table: pd.DataFrame | None, days: int) -> str:
-    """The page's one sentence: who is here, who slipped, whom to reach."""
-    rows = book.set_index("state")["users"]
+    """The page's one sentence: whom to reach, who slipped, who is here."""
     row = lost.iloc[0]
     slipped = text.percent(row["hits"] / row["of"]) if row["of"] else say(zh="（无）", en="(none)")
     reach = (
         say(
             zh="本期触达 {n} 人，留出 {held} 人检验效果",
-            en="reach {n} users now, with {held} held out to see the effect",
+            en="Reach {n} users now, with {held} held out to see the effect",
             n=text.number(table["contacted"].sum()),
             held=text.number(table["holdout"].sum()),
         )
         if table is not None and len(table)
-        else say(zh="本期没有可触达的名单", en="there is nobody to reach now")
+        else say(zh="本期没有可触达的名单", en="There is nobody to reach now")
     )
     return say(
-        zh="在用 {here} 人；{days} 天前在用的人中 {slipped} 已沉默或流失；{reach}。",
-        en="{here} users are here; of those here {days} days ago {slipped} are silent or gone; {reach}.",
-        here=text.number(rows[["new", "active", "retained"]].sum()),
+        zh="{reach}；{days} 天前在用的人中 {slipped} 已沉默或流失；现在在用 {here} 人。",
+        en="{reach}; of those here {days} days ago {slipped} are silent or gone; {here} users are here now.",
+        here=here(book),
         days=days,
         slipped=slipped,
         reach=reach,

@@ -154,7 +154,7 @@ def needs(table: pd.DataFrame, called: dict[int, str]) -> list[Finding]:
                 f"personas.need.{int(group) + 1}",
                 "info",
                 say(
-                    zh="「{name}」在“{question}”中多答“{answer}”：{rate}（其他人 {base}）。",
+                    zh="「{name}」在「{question}」中多答「{answer}」：{rate}（其他人 {base}）。",
                     en="“{name}” answer “{answer}” to “{question}” more: {rate} (others {base}).",
                     name=called.get(int(group), ""),
                     question=text.shown(row["question"], 40),
@@ -229,11 +229,13 @@ def frequency(table: pd.DataFrame, often: int, rarely: int) -> list[Finding]:
     found = []
     for row in clear.head(3).to_dict("records"):
         number = row["kind"] == "number"
-        effect = row["rank_biserial"] if number else row["cramer_v"]
         words = (
-            say(zh="更高", en="higher")
-            if number and effect > 0
-            else say(zh="更低", en="lower")
+            say(
+                zh="更{way}：两边随意各取一人，前者更高的可能性是 {chance}",
+                en="{way}: of one user of each taken at random, the frequent one has more in {chance} of cases",
+                way=say(zh="高", en="higher") if row["cles"] > 0.5 else say(zh="低", en="lower"),
+                chance=text.percent(row["cles"]),
+            )
             if number
             else say(zh="分布不同", en="distributed differently")
         )
@@ -242,19 +244,19 @@ def frequency(table: pd.DataFrame, often: int, rarely: int) -> list[Finding]:
                 f"frequency.{row['feature']}",
                 "info",
                 say(
-                    zh="高频用户（近 28 天 {often} 天以上）的「{feature}」比低频用户（{rarely} 天以内）{words}：效应量 {effect}，校正 p {p}。",
-                    en="“{feature}” of frequent users ({often} days of 28 or more), against rare ones ({rarely} at most), is {words}: effect {effect}, adjusted p {p}.",
+                    zh="高频用户（近 28 天 {often} 天以上）的「{feature}」比低频用户（{rarely} 天以内）{words}（校正 p {p}）。",
+                    en="“{feature}” of frequent users ({often} days of 28 or more), against rare ones ({rarely} at most), is {words} (adjusted p {p}).",
                     often=often,
                     rarely=rarely,
                     feature=feature(row["feature"]),
                     words=words,
-                    effect=text.number(effect, 2),
                     p=text.p_value(row["p_adjusted"]),
                 ),
                 metric="segment.frequency",
-                value=effect,
+                value=row["cles"] if number else None,
                 n=row["n"],
-                format="decimal",
+                base=0.5 if number else None,
+                format="percent",
                 no_interval=say(zh="见校正 p 值", en="see the adjusted p"),
             )
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from opslib import text
+from opslib import privacy, text
 from opslib.models.churn import ChurnModel
+from opslib.models.statebook import HERE
 from opslib.report.finding import Finding
 from opslib.sentences.users import pp
 from opslib.sentences.users_people import feature
@@ -14,9 +15,11 @@ from opslib.text import say
 CALIBRATED = 0.03  # the largest gap between predicted and observed in a tenth, as a share
 
 
-def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int) -> Finding:
-    """How many of those here are about to leave, and why."""
+def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int, book: pd.DataFrame) -> Finding:
+    """How many of those here are about to leave, and why; of a `book` with a state withheld no whole sum is told."""
     n, of = int((scored["risk"].astype(float) >= at_least).sum()), len(scored)
+    states = book.loc[book["state"].isin(HERE), "users"]
+    part = privacy.total(states) < states.sum()
     why = (
         say(
             zh="首要原因多是「{why}」（{share}）",
@@ -33,7 +36,7 @@ def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int
         say(
             zh="在用的 {of} 人中，{n} 人今后 {days} 天离开的可能性不低于 {least}；{why}。",
             en="Of {of} users here, {n} have a chance of {least} or more to leave in the next {days} days; {why}.",
-            of=text.number(of),
+            of=privacy.together(states) if part else text.number(of),
             n=text.number(n),
             days=days,
             least=text.percent(at_least, 0),
@@ -41,7 +44,7 @@ def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int
         ),
         metric="churn.risk",
         value=n,
-        n=of,
+        n=privacy.total(states) if part else of,
         no_interval=say(zh="校准见下图", en="see the calibration"),
     )
 

@@ -1,14 +1,25 @@
-"""What the report on users says about value: RFM segments, and the first steps of those who stay."""
+"""What the report on users says about habits and value: how often they come, RFM segments, the first steps of those who stay."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
-from opslib import columns, text
+from opslib import columns, privacy, text
+from opslib.models.rhythm import STATES as RULES
 from opslib.models.segments import segment_name
 from opslib.report.finding import Finding
-from opslib.sentences.users import census, pp
+from opslib.sentences.users import census, of_told, pp
 from opslib.text import say
+
+PERIODS = {
+    "day": ("每天", "daily"),
+    "three_days": ("每三天", "every three days"),
+    "week": ("每周", "weekly"),
+    "fortnight": ("每两周", "every two weeks"),
+    "month": ("每月", "monthly"),
+}
 
 
 def rfm_labels(bought: bool) -> dict[str, str]:
@@ -29,7 +40,7 @@ def rfm_formats(bought: bool) -> dict[str, str]:
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
     """The table with segments under their names."""
-    return table.assign(segment=[segment_name(s) for s in table["segment"]])
+    return of_told(table).assign(segment=[segment_name(s) for s in table["segment"]])
 
 
 def rfm(table: pd.DataFrame, *, bought: bool) -> list[Finding]:
@@ -50,7 +61,7 @@ def rfm(table: pd.DataFrame, *, bought: bool) -> list[Finding]:
             ),
             metric="segment.rfm",
             value=top["value_share"],
-            n=table["users"].sum(),
+            n=privacy.total(table["users"]),
             format="percent",
             no_interval=census(),
         )
@@ -127,4 +138,87 @@ def first_steps(table: pd.DataFrame) -> Finding:
         high=top["high"],
         n=top["did"] + top["others"],
         format="points",
+    )
+
+
+def thresholds(table: pd.DataFrame, rule: Mapping[str, int], asked: int) -> Finding | None:
+    """Which thresholds the states have, where not the usual ones; that they are shorter than users' own rhythm, if so."""
+    row, silent = table.iloc[0], rule["silent_days"]
+    short, adapted = row["p80"] > silent, not asked and silent != RULES[0][0]
+    if not short and not adapted:
+        return None
+    told = (
+        say(
+            zh="五分之一的间隔超过 {p80} 天，而 {silent} 天没来就记为沉默：门槛比用户的节奏短，建议把「silent_days」「churn_days」调长。",
+            en="One gap in five is longer than {p80} days, yet after {silent} days a user counts as silent: raise “silent_days” and “churn_days” to the users' rhythm.",
+            p80=text.number(row["p80"]),
+            silent=silent,
+        )
+        if short
+        else say(
+            zh="五分之四的间隔不超过 {p80} 天，所以沉默与流失的门槛按用户的节奏取 {silent} 天与 {churn} 天（常用的是 {usual} 天与 {gone} 天）。",
+            en="Four of five gaps are {p80} days at most, so a user counts as silent after {silent} days and as churned after {churn}, by the users' own rhythm (usual: {usual} and {gone}).",
+            p80=text.number(row["p80"]),
+            silent=silent,
+            churn=rule["churn_days"],
+            usual=RULES[0][0],
+            gone=RULES[0][1],
+        )
+    )
+    return Finding(
+        "users.threshold",
+        "watch" if short else "info",
+        told,
+        metric="activity.usage_interval",
+        value=row["p80"],
+        n=row["pairs"],
+        base=silent,
+        no_interval=census(),
+    )
+
+
+def rhythm(table: pd.DataFrame) -> Finding:
+    """The natural interval of use, and the period of reporting that it suggests."""
+    row = table.iloc[0]
+    zh, en = PERIODS[row["period"]]
+    return Finding(
+        "users.interval",
+        "info",
+        say(
+            zh="典型用户隔 {median} 天再来，五分之四的间隔不超过 {p80} 天：适合按「{period}」看活跃与留存。",
+            en="The typical user is back after {median} days, four of five gaps are {p80} days at most: look at activity {period}.",
+            median=text.number(row["median"]),
+            p80=text.number(row["p80"]),
+            period=zh if text.language() == "zh" else en,
+        ),
+        metric="activity.usage_interval",
+        value=row["median"],
+        n=row["pairs"],
+        no_interval=census(),
+    )
+
+
+def sticky(active: pd.DataFrame, curve: pd.DataFrame) -> Finding | None:
+    """DAU / MAU, and the share of heavy users."""
+    if active.empty or not active["users"].iloc[-1]:
+        return None
+    row = active.iloc[-1]
+    heavy = curve.loc[curve["often"], "users"].sum()
+    ratio = row["user_days"] / (row["days"] * row["users"])
+    return Finding(
+        "users.stickiness",
+        "info",
+        say(
+            zh="近 {days} 天平均每天来的人占当月活跃的 {ratio}；{heavy} 人（{share}）四分之三以上的日子都来。",
+            en="On an average day {ratio} of the active users of {days} days came; {heavy} ({share}) came on three days of four or more.",
+            days=int(row["days"]),
+            ratio=text.percent(ratio),
+            heavy=text.number(heavy),
+            share=text.percent(heavy / curve["users"].sum()),
+        ),
+        metric="activity.dau_mau",
+        value=ratio,
+        n=row["users"],
+        format="percent",
+        no_interval=census(),
     )
