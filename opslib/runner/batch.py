@@ -115,7 +115,8 @@ def _all(jobs: list[plan.Job]) -> Any:
     from opslib.runner.execute import run as run_one
 
     workers = min(len(jobs), os.cpu_count() or 1, 4)
-    os.environ.setdefault("OPSLIB_MEMORY_MB", str(_memory() // (2 * max(workers, 1))))
+    # What a report's queries may hold; with what Python holds beside them it stays below 4 GiB.
+    os.environ.setdefault("OPSLIB_MEMORY_MB", str(min(3_000, _memory() // (2 * max(workers, 1)))))
     if workers <= 1:
         for job in jobs:
             try:
