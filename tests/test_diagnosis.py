@@ -494,6 +494,11 @@ def test_what_they_did_instead_counts_each_user_once(con):
     assert got.values.tolist() == [["", 2, 5], ["read", 2, 5], ["like", 1, 5]]
 
 
+def test_what_they_did_instead_needs_a_time_after_which_a_step_was_not_taken():
+    with pytest.raises(ValueError, match="window_days must be a number of days, got None"):
+        first_steps.step_instead(*tables([event("ann", "app_open", 0)]), steps=WAY, window_days=None)
+
+
 def test_an_optional_step_before_is_passed_over_and_a_step_has_its_own_time(con):
     rows = [event(who, "app_open", 0) for who in "abcd"] + [event("a", "read", 0, 1), event("b", "activate", 0, 9)]
     rows += [

@@ -131,11 +131,13 @@ def step_instead(
 
     Raises
     ------
-    ValueError  as `step_habits`; if `exclude` is no list.
+    ValueError  as `step_habits`; if `exclude` is no list, or `window_days` is None.
     """
     if isinstance(exclude, str):
         raise ValueError(f"step_instead: exclude must be a list of event names, got {exclude!r}")
     events, tried, asked = _tried(events, daily, steps, step, window_days, period, "step_instead")
+    if asked.window is None:
+        raise ValueError("step_instead: window_days must be a number of days, got None: nobody would ever have stopped")
     last = asked.anchor(step)
     stopped = tried.filter(tried[f"t{last}"].notnull() & tried[f"t{step}"].isnull())
     ends = deadlines(stopped, asked, step)
