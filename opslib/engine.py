@@ -24,6 +24,7 @@ from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, n
 from opslib.periods import iso_day
 from opslib.project import resolved
 from opslib.text import Clean, like, say
+from opslib.text import names as quoted
 
 __all__ = ["Problem", "Tables", "check", "connect"]
 
@@ -99,19 +100,20 @@ class Tables:
         wanted = [n for names in named if names for n in ([names] if isinstance(names, str) else names)]
         table = self.daily if self.has("daily") else self.events
         known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]]
-        for name in wanted:
-            if name not in known:
-                if nearest(name, known)[0]:
-                    missing = say(zh="数据里没有事件「{name}」", en="no event “{name}” in the data", name=name)
-                    raise UsageError(missing, like(name, known))
-                raise TooLittleError(
-                    say(
-                        zh="数据里没有事件「{name}」，有的是 {known}；请改参数，或先运行 opslib load events 文件",
-                        en="no event “{name}” in the data, there are {known}; change the parameter, or run opslib load events FILE first",
-                        name=name,
-                        known=", ".join(sorted(known)[:8]),
-                    )
+        gone = [name for name in dict.fromkeys(wanted) if name not in known]
+        for name in gone:
+            if nearest(name, known)[0]:
+                missing = say(zh="数据里没有事件「{name}」", en="no event “{name}” in the data", name=name)
+                raise UsageError(missing, like(name, known))
+        if gone:
+            raise TooLittleError(
+                say(
+                    zh="数据里没有事件{gone}，有的是 {known}；请改参数，或先运行 opslib load events 文件",
+                    en="no event {gone} in the data, there are {known}; change the parameter, or run opslib load events FILE first",
+                    gone=quoted(gone),
+                    known=", ".join(sorted(known)[:8]),
                 )
+            )
 
     def ids(self, column: str, *, most: int) -> list[str]:
         """The ids of a table with that key alone (`campaign_id`: every campaign), sorted, the first `most` of them.

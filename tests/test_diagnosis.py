@@ -250,8 +250,69 @@ def test_the_release_the_spend_and_the_day_are_told_with_the_cause(planted):
     with speaking("en"):
         words = statements.causes(found, facts)[0].text
         actions = diagnosis_actions.actions(found, facts, due=dt.date(2026, 6, 28))
-    assert "version 5.2.0: rate of “Verify phone” " in words  # a step's rate is not read as the retention beside it
+    assert (
+        " of it at the step “Verify phone”. It lies in version 5.2.0: the rate of that step is " in words
+    )  # a step's rate is not read as the retention beside it
     assert [a.team for a in actions] == ["engineering", "marketing"] and all(a.target > a.baseline for a in actions)
+
+
+@pytest.mark.parametrize(
+    ("lang", "spent", "released"),
+    [
+        ("zh", "投放「douyin」日花费 ×4.4", "版本发布「5.2.0」"),
+        ("en", "daily spend on “douyin” ×4.4", "release “5.2.0”"),
+    ],
+)
+def test_what_happened_is_said_in_the_words_of_the_language(lang, spent, released):
+    days = pd.date_range("2026-05-01", periods=28)
+    cost = pd.DataFrame({"start": days, "channel": "douyin", "cost": [100.0] * 14 + [440.0] * 14})
+    with speaking(lang):
+        row = timeline.spend_changes(cost, (days[14], days[27]), (days[0], days[13])).iloc[0]
+        assert statements.near(row["what"], row["name"], row["detail"]) == spent
+        assert statements.near("release", "5.2.0", "") == released
+
+
+@pytest.mark.parametrize(
+    ("scale", "kind", "words"),
+    [
+        (1, "seconds", "143 s on average, 111 s"),
+        (120, "hours", "4.8 h on average, 3.7 h"),
+        (2, "minutes", "4.8 min on average, 3.7 min"),
+    ],
+)
+def test_the_longest_step_is_told_in_one_unit(scale, kind, words):
+    times = {"p50_s": 111.0, "mean_s": 143.0, "p90_s": 277.0, "low": 138.0, "high": 148.0}
+    waits = pd.DataFrame(
+        [
+            {"from_step": 1, "to_step": 2, "from_name": "a", "to_name": "b", "users": 900}
+            | {k: v * scale for k, v in times.items()}
+        ]
+    )
+    with speaking("en"):
+        said = diagnosis_funnel.times(waits, pd.DataFrame({"diff": [0.0], "low": [-1.0], "high": [1.0]}))
+    assert (
+        said.format == kind
+        and words in said.text
+        and said.value == pytest.approx(143 * scale / {"seconds": 1, "minutes": 60, "hours": 3600}[kind])
+    )
+
+
+def test_the_step_that_all_took_by_definition_has_no_test():
+    row = {
+        "step": "open",
+        "rate": 1.0,
+        "low": 0.99,
+        "high": 1.0,
+        "diff": 0.0,
+        "diff_low": -0.1,
+        "diff_high": 0.1,
+        "p": 1.0,
+    }
+    table = diagnosis_funnel.entry_blank(pd.DataFrame([row, row | {"step": "pay"}]))
+    assert (
+        table.loc[0, ["low", "high", "diff", "diff_low", "diff_high", "p"]].isna().all() and table["rate"].eq(1).all()
+    )
+    assert table.iloc[1].to_dict() == row | {"step": "pay"}
 
 
 def test_the_day_of_the_change_is_found_in_the_sample(planted):

@@ -111,6 +111,8 @@ def test_an_event_that_never_happens_is_refused_with_the_near_miss(folder):
         tables.need_events(name, {"event": f"{name}s"})
     with pytest.raises(TooLittleError, match=f"no event “zzz” in the data, there are {name}"), speaking("en"):
         tables.need_events("zzz")
+    with pytest.raises(TooLittleError, match=f"no event “zzz”, “qqq” in the data, there are {name}"), speaking("en"):
+        tables.need_events("zzz", name, "qqq", "zzz")
 
 
 def test_the_span_ends_with_the_last_day_that_was_observed_to_its_end(folder, tmp_path):

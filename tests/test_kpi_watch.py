@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from opslib.models.changepoint import change_point
 from opslib.models.kpi_watch import Series, series_of, watch
 from opslib.sentences import diagnosis_parts as parts
 from opslib.sentences import diagnosis_watch as statements
+from opslib.sentences.diagnosis import dated
 from opslib.text import speaking
 
 SPAN = ("2026-04-01", "2026-05-26")
@@ -73,6 +75,23 @@ def test_days_that_cannot_be_judged_are_counted_apart():
     assert "384 daily values of 8 numbers that can be judged" in said and "64 more cannot" in said
     with speaking("en"):
         assert statements.odd_days(watch([], SPAN)).id == "days.untested"
+
+
+def test_that_no_single_day_is_odd_is_no_word_against_a_level_that_changed():
+    still, fallen = watch(daily_world(0), SPAN), watch(daily_world(2, moved="active", size=0.3), SPAN, asked="active")
+    assert fallen.levels["moved"].any() and still.odd.empty and not still.levels["moved"].any()
+    with speaking("en"):
+        assert statements.odd_days(still).text.startswith("No day is odd by itself")
+        beside = statements.odd_days(replace(fallen, odd=fallen.odd.iloc[:0])).text
+    assert beside.startswith("Apart from the changes of level, no day is odd by itself")
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_an_interval_of_one_day_is_that_day(lang):
+    day, before = pd.Timestamp("2026-06-01"), pd.Timestamp("2026-05-30")
+    with speaking(lang):
+        assert dated(day, day, day) == "2026-06-01"
+        assert "2026-05-30" in dated(day, before, day) and dated(day, before, day).count("2026-06-01") == 2
 
 
 def test_users_counted_on_several_days_are_user_days():

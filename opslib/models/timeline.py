@@ -68,9 +68,7 @@ def spend_changes(cost: pd.DataFrame, current: tuple[Any, Any], before: tuple[An
         if 1 / SPEND_RATIO < ratio < SPEND_RATIO:
             continue
         both = pd.concat([old, new]).sort_index()
-        rows.append(
-            (_parting(both), "spend", str(channel), say(zh="日花费 ×{r}", en="daily spend ×{r}", r=f"{ratio:.1f}"))
-        )
+        rows.append((_parting(both), "spend", str(channel), say(zh="日花费 ×{r}", en="×{r}", r=f"{ratio:.1f}")))
     return _inside(rows, (before[0], current[1]))
 
 

@@ -57,6 +57,8 @@ def headline(found: Diagnosis, facts: pd.DataFrame, day_n: int = 1) -> str:
 
 
 def _way(change: float) -> str:
+    if not change:
+        return say(zh="", en="went")
     return say(zh="降", en="fell") if change < 0 else say(zh="升", en="rose")
 
 
@@ -113,16 +115,19 @@ def asked(found: Diagnosis) -> list[Finding]:
 
 def _cause(row: dict[str, Any], found: Diagnosis) -> Finding:
     # The share of mix is of all users, of a step of those who came to it.
-    sentence = _mix_words(row) if row["kind"] == "mix" else _rate_words(row)
-    more = [sentence, _since(row), _version(row), _gain(row, found)]
+    what = _mix_words(row) if row["kind"] == "mix" else _rate_words(row)
+    told = [capital(words) for words in (what, _version(row), _since(row), _gain(row, found)) if words]
     level = "act" if row["contribution"] < 0 else "good"
     if row["low"] <= 0 <= row["high"]:
         level = "watch"
-    end = "。" if text.language() == "zh" else "."
     return Finding(
         "cause." + _slug(row),
         level,
-        Clean(capital(("；" if text.language() == "zh" else "; ").join(filter(None, more))) + end),
+        Clean(
+            "".join(f"{words}。" for words in told)
+            if text.language() == "zh"
+            else " ".join(f"{words}." for words in told)
+        ),
         metric="diagnosis.cause",
         value=row["contribution"],
         low=row["low"],
@@ -146,7 +151,7 @@ def _slug(row: dict[str, Any]) -> str:
 def _mix_words(row: dict[str, Any]) -> str:
     return say(
         zh="{who}占新用户的比例从 {a} {way}到 {b}，{effect}整体 {points}",
-        en="{who} {way} from {a} to {b} of new users and {effect} the whole by {points}",
+        en="{who} {way} from {a} to {b} of new users, {effect} by {points}",
         who=Clean(who(row["segment"])), a=text.percent(row["before"]), b=text.percent(row["after"]),
         way=_way(row["after"] - row["before"]), effect=_effect(row), points=size(row["contribution"]),
     )  # fmt: skip
@@ -158,17 +163,21 @@ def size(points: float) -> str:
 
 
 def _effect(row: dict[str, Any]) -> str:
-    return say(zh="拉低", en="pulled down") if row["contribution"] < 0 else say(zh="拉高", en="lifted")
+    return (
+        say(zh="拉低", en="pulling the whole down")
+        if row["contribution"] < 0
+        else say(zh="拉高", en="lifting the whole")
+    )
 
 
 def _rate_words(row: dict[str, Any]) -> str:
     what = say(zh="留存率", en="retention")
     if row["kind"] == "step":
         step = columns.value_name("step", row["step"])
-        what = say(zh="「{step}」转化率", en="rate of “{step}”", step=step)
+        what = say(zh="「{step}」转化率", en="the rate of “{step}”", step=step)
     words = say(
         zh="{who}的{what}从 {a} {way}到 {b}，{effect}整体 {points}",
-        en="{who}: the {what} {way} from {a} to {b} and {effect} the whole by {points}",
+        en="{what} for {who} {way} from {a} to {b}, {effect} by {points}",
         who=Clean(who(row["segment"])), what=Clean(what), a=text.percent(row["before"]), b=text.percent(row["after"]),
         way=_way(row["after"] - row["before"]), effect=_effect(row), points=size(row["contribution"]),
     )  # fmt: skip
@@ -176,7 +185,7 @@ def _rate_words(row: dict[str, Any]) -> str:
         return words
     return say(
         zh="{words}，其中「{step}」这一步占 {part}",
-        en="{words}, of which the step “{step}” is {part}",
+        en="{words}, {part} of it at the step “{step}”",
         words=Clean(words), step=columns.value_name("step", row["step"]), part=size(row["step_part"]),
     )  # fmt: skip
 
@@ -184,31 +193,44 @@ def _rate_words(row: dict[str, Any]) -> str:
 def _since(row: dict[str, Any]) -> str:
     if text.missing(row["since"]):
         return ""
-    when = say(
-        zh="始于 {day}（{low} 至 {high}）", en="since {day} ({low} to {high})",
-        day=text.day(row["since"]), low=text.day(row["since_low"]), high=text.day(row["since_high"]),
+    when = dated(row["since"], row["since_low"], row["since_high"])
+    around = [near(what, name, detail) for what, name, detail in row["nearby"]]
+    if not around:
+        return say(zh="始于 {when}", en="it began on {when}", when=Clean(when))
+    return say(
+        zh="始于 {when}，同期有{what}", en="it began on {when}; around then: {what}",
+        when=Clean(when), what=Clean(("、" if text.language() == "zh" else ", ").join(around)),
     )  # fmt: skip
-    relevant = [near(what, name, detail) for what, name, detail in row["nearby"]]
-    if not relevant:
-        return when
-    return say(zh="{when}，同期有：{what}", en="{when}, when there was: {what}", when=Clean(when), what=Clean("、".join(relevant) if text.language() == "zh" else ", ".join(relevant)))  # fmt: skip
+
+
+def dated(day: Any, low: Any, high: Any) -> str:
+    """A day with its interval, which is left out where it is that day alone."""
+    alone = text.day(day)
+    if text.day(low) == alone == text.day(high):
+        return alone
+    return say(
+        zh="{day}（{low} 至 {high}）", en="{day} ({low} to {high})", day=alone, low=text.day(low), high=text.day(high)
+    )
 
 
 def near(what: str, name: str, detail: str) -> str:
-    """Something that happened, in a few words: 版本发布「5.2.0」, 投放「douyin_feed」 日花费 ×4.4."""
-    return f"{columns.value_name('what', what)} {text.names([text.shown(name, 40)])} {detail}".strip()
+    """Something that happened, in a few words: 版本发布「5.2.0」, 投放「douyin_feed」日花费 ×4.4, daily spend on “douyin_feed” ×4.4."""
+    kind = columns.value_name("what", what)
+    quoted = text.names([text.shown(name, 40)])
+    if text.language() == "zh":
+        return f"{kind}{quoted}{detail}"
+    return f"{kind.lower()}{' on' if what == 'spend' else ''} {quoted} {detail}".strip()
 
 
 def _version(row: dict[str, Any]) -> str:
+    """In which release it lies; the step was named by the sentence before."""
     if not row["version"]:
         return ""
-    what = say(zh="留存率", en="retention")
-    if row["step"]:
-        what = say(zh="「{step}」转化率", en="rate of “{step}”", step=columns.value_name("step", row["step"]))
     return say(
         zh="集中在版本 {version}：{what} {rate}（{n} 人），上期这群人为 {other}",
-        en="it lies in version {version}: {what} {rate} ({n} users), that of the same group in the period before {other}",
-        what=Clean(what), version=row["version"], rate=text.percent(row["version_rate"]), n=text.number(row["version_n"]),
+        en="it lies in version {version}: {what} is {rate} ({n} users), {other} for the same group in the period before",
+        what=say(zh="该步转化率", en="the rate of that step") if row["step"] else say(zh="留存率", en="retention"),
+        version=row["version"], rate=text.percent(row["version_rate"]), n=text.number(row["version_n"]),
         other=text.percent(row["other_rate"]),
     )  # fmt: skip
 
@@ -217,8 +239,12 @@ def _gain(row: dict[str, Any], found: Diagnosis) -> str:
     if row["contribution"] >= 0:
         return ""
     return say(
-        zh="若修复，同样规模的一期可多{what}约 {n} 人",
-        en="repaired, a period of this size would {what} about {n} more users",
+        zh="{once}，同样规模的一期可多{what}约 {n} 人",
+        en="{once}, a period of this size would {what} about {n} more users",
+        # A share of users is not broken: it can only be what it was.
+        once=say(zh="若占比复原", en="with its share of before")
+        if row["kind"] == "mix"
+        else say(zh="若修复", en="if repaired"),
         n=text.number(round(row["gain_users"])),
         what=say(zh="留住", en="keep") if found.kpi == "retention" else say(zh="激活", en="activate"),
     )

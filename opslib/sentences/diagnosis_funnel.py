@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -57,6 +58,13 @@ def compared(rates: pd.DataFrame, differences: pd.DataFrame, base: pd.DataFrame)
         base_rate=base["rate"], diff=differences["diff"], diff_low=differences["low"], diff_high=differences["high"],
         p=differences["p"],
     )  # fmt: skip
+
+
+def entry_blank(table: pd.DataFrame) -> pd.DataFrame:
+    """The funnel without a test of its first step, which all who are counted have taken by definition."""
+    table = table.astype(dict.fromkeys(("low", "high", "diff", "diff_low", "diff_high", "p"), float))
+    table.loc[table.index[0], ["low", "high", "diff", "diff_low", "diff_high", "p"]] = float("nan")
+    return table
 
 
 def values(table: pd.DataFrame, step: str) -> Finding | None:
@@ -122,29 +130,40 @@ def times(table: pd.DataFrame, differences: pd.DataFrame) -> Finding | None:
         return None
     row = near.loc[near["p50_s"].idxmax()]
     change = differences.loc[row.name]
+    size, kind = unit(min(row["p50_s"], row["mean_s"]))
+    mean, p50, p90 = (_long(row[c] / size, kind) for c in ("mean_s", "p50_s", "p90_s"))
     words = say(
-        zh="从「{a}」到「{b}」最久：平均 {mean}，中位 {p50}，九成不超过 {p90}",
-        en="“{a}” to “{b}” takes longest: {mean} on average, {p50} in the median, nine in ten within {p90}",
-        a=step_name(row["from_name"]), b=step_name(row["to_name"]), mean=span(row["mean_s"]), p50=span(row["p50_s"]), p90=span(row["p90_s"]),
+        zh="从「{a}」到「{b}」最久：平均 {mean}，中位 {p50}，九成不超过 {p90}。",
+        en="“{a}” to “{b}” takes longest: {mean} on average, {p50} in the median, nine in ten within {p90}.",
+        a=step_name(row["from_name"]), b=step_name(row["to_name"]), mean=mean, p50=p50, p90=p90,
     )  # fmt: skip
     if not text.missing(change["low"]) and not change["low"] <= 0 <= change["high"]:
         words = say(
-            zh="{words}；平均比上期{way} {by}", en="{words}; on average {by} {way} than before",
+            zh="{words}平均比上期{way} {by}。", en="{words} On average it takes {by} {way} than before.",
             words=Clean(words), by=span(abs(change["diff"])),
-            way=say(zh="慢", en="slower") if change["diff"] > 0 else say(zh="快", en="faster"),
+            way=say(zh="慢", en="longer") if change["diff"] > 0 else say(zh="快", en="less"),
         )  # fmt: skip
     return Finding(
-        "times.longest", "info", Clean(words + ("。" if text.language() == "zh" else ".")),
-        metric="funnel.time_to_convert", value=row["mean_s"], low=row["low"], high=row["high"], n=row["users"], format="seconds",
+        "times.longest", "info", Clean(words), metric="funnel.time_to_convert", value=row["mean_s"] / size,
+        low=row["low"] / size, high=row["high"] / size, n=row["users"], format=kind,
     )  # fmt: skip
 
 
+def unit(seconds: float) -> tuple[int, str]:
+    """The unit that a reader would choose for a length of time: its seconds and its format."""
+    return next((u for u in ((86400, "days"), (3600, "hours"), (60, "minutes")) if seconds >= 2 * u[0]), (1, "seconds"))
+
+
 def span(seconds: float) -> str:
-    """A length of time in the unit that a reader would choose."""
-    for size, kind in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {text.write(1, kind).split(' ', 1)[1]}"
-    return text.write(round(seconds), "seconds")
+    """A length of time in its own unit."""
+    size, kind = unit(seconds)
+    return _long(seconds / size, kind)
+
+
+def _long(value: float, kind: str) -> str:
+    if kind == "seconds":
+        return text.write(round(value), kind)
+    return f"{value:.1f} {text.write(1, kind).split(' ', 1)[1]}"
 
 
 def named_times(table: pd.DataFrame) -> pd.DataFrame:
@@ -169,6 +188,11 @@ def instead(table: pd.DataFrame, step: str, before: str) -> Finding | None:
         ),
         metric="diagnosis.instead", value=row["rate"], low=row["low"], high=row["high"], n=row["of"], format="percent",
     )  # fmt: skip
+
+
+def event_names(events: Sequence[str]) -> str:
+    """Events as a reader calls them, in one list."""
+    return ("、" if text.language() == "zh" else ", ").join(columns.value_name("event", e) for e in events)
 
 
 def named_nodes(table: pd.DataFrame) -> pd.DataFrame:

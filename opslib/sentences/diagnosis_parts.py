@@ -14,7 +14,7 @@ from opslib.models.diagnosis import REST, Diagnosis, listed
 from opslib.models.mix_views import ALL
 from opslib.periods import Reporting
 from opslib.report.finding import Finding
-from opslib.sentences.diagnosis import kpi_name, near, who
+from opslib.sentences.diagnosis import dated, kpi_name, near, who
 from opslib.text import Clean, say
 
 MOST_MARKS = 5
@@ -190,15 +190,15 @@ def level(
             ),
         )  # fmt: skip
     words = say(
-        zh="{kpi}的水平在 {day}（{low} 至 {high}）变了 {points}",
-        en="The level of {kpi} changed on {day} ({low} to {high}) by {points}",
+        zh="{kpi}的水平在 {day} 变了 {points}",
+        en="The level of {kpi} changed on {day} by {points}",
         kpi=kpi if text.language() == "zh" else kpi.lower(),
-        day=text.day(point.day), low=text.day(point.low_day), high=text.day(point.high_day), points=text.points(point.change),
+        day=Clean(dated(point.day, point.low_day, point.high_day)), points=text.points(point.change),
     )  # fmt: skip
     around = [near(*row) for row in happened[["what", "name", "detail"]].itertuples(index=False)]
     if around:
         what = ("、" if text.language() == "zh" else ", ").join(around)
-        words = say(zh="{words}，前后三天内有：{what}", en="{words}; within three days there was: {what}", words=Clean(words), what=Clean(what))  # fmt: skip
+        words = say(zh="{words}，前后三天内有{what}", en="{words}; within three days there was: {what}", words=Clean(words), what=Clean(what))  # fmt: skip
     return Finding(
         "level.change", "watch" if point.change < 0 else "good", Clean(words + ("。" if text.language() == "zh" else ".")),
         metric="diagnosis.level", value=point.change, low=point.low, high=point.high, n=n, format="points",

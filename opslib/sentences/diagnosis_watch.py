@@ -10,7 +10,7 @@ import pandas as pd
 from opslib import columns, text
 from opslib.models.kpi_watch import STEP, Watched
 from opslib.report.finding import Finding
-from opslib.sentences.diagnosis import capital, kpi_name
+from opslib.sentences.diagnosis import capital, dated, kpi_name
 from opslib.text import Clean, say
 
 MOST = 3
@@ -66,11 +66,11 @@ def level(value: float, kind: str) -> str:
 def _moved(row: dict[str, Any], day_n: int) -> Finding:
     kind = FORMATS[row["kind"]]
     words = say(
-        zh="{kpi}从 {a} {way}到 {b}，始于 {day}（{low} 至 {high}）；与原来的{old}相比，此后累计{more} {off}",
-        en="{kpi} {way} from {a} to {b} since {day} ({low} to {high}); against the old {old} that has been {off} {more} so far",
+        zh="{kpi}从 {a} {way}到 {b}，始于 {day}；与原来的{old}相比，此后累计{more} {off}",
+        en="{kpi} {way} from {a} to {b} since {day}; against the old {old} that has been {off} {more} so far",
         kpi=name(row["kpi"], day_n), a=level(row["before"], row["kind"]), b=level(row["after"], row["kind"]),
         way=say(zh="降", en="fell") if row["change"] < 0 else say(zh="升", en="rose"),
-        day=text.day(row["since"]), low=text.day(row["since_low"]), high=text.day(row["since_high"]),
+        day=Clean(dated(row["since"], row["since_low"], row["since_high"])),
         old=say(zh="水平", en="level") if row["kind"] == "rate" else say(zh="水平与趋势", en="level and its trend"),
         more=say(zh="少", en="less" if row["kind"] == "money" else "fewer") if row["off"] < 0 else say(zh="多", en="more"),
         off=amount(row["off"], row["kind"], days=row["kpi"] == "active"),
@@ -103,8 +103,10 @@ def odd_days(watched: Watched, day_n: int = 1) -> Finding:
         return Finding(
             "days.none", "info",
             say(
-                zh="{n} 个指标可以判断的 {days} 个日数值都在预期范围内{rest}。",
-                en="All {days} daily values of {n} numbers that can be judged lie within their expected band{rest}.",
+                zh="{beside}没有哪一天单独异常：{n} 个指标可以判断的 {days} 个日数值都在预期范围内{rest}。",
+                en="{beside} day is odd by itself: all {days} daily values of {n} numbers that can be judged lie within their expected band{rest}.",
+                # A band follows a changed level, so the days after it are as expected though the number moved.
+                beside=say(zh="除水平变化外，", en="Apart from the changes of level, no") if watched.levels["moved"].any() else say(zh="", en="No"),
                 n=watched.bands["kpi"].nunique(), days=text.number(watched.judged), rest=Clean(_unjudged(watched)),
             ),
         )  # fmt: skip
