@@ -330,3 +330,15 @@ def test_missing_values_leave_gaps_not_errors(kind):
 def test_one_point_is_a_dot():
     figure = figures.curve(pd.DataFrame({"day": [dt.date(2026, 1, 1)], "users": [100]}), x="day", y="users")
     assert figure.axes[0].lines[0].get_marker() == "o"
+
+
+def test_a_picture_of_flows_tells_no_number_from_which_a_withheld_state_could_be_worked_out():
+    def said(frame):
+        drawing = figures.flows(frame, source="from_state", target="to_state")
+        return " ".join(t.get_text() for t in drawing.axes[0].texts), drawing.alt
+
+    whole, few = moves(), pd.DataFrame({"from_state": ["unseen"], "to_state": ["new"], "users": [3]})
+    whole["users"] //= 100
+    assert "140" in said(whole)[0] and "222" in said(whole)[1]
+    words, alt = said(pd.concat([whole, few]))
+    assert not re.search(r"\d", words) and "225" not in alt and "222" in alt

@@ -147,11 +147,14 @@ def flows(
         _band(ax, used["l", a], used["r", b], share, colour(a))
         used["l", a] += share
         used["r", b] += share
-    for x, side, ha, column in ((0.0, left, "right", source), (1.0, right, "left", target)):
-        users = whole.groupby(column)[value].sum()  # as a table tells them: less would tell the flow that is not drawn
+    # As a table tells them: less would tell the flow that is not drawn. Both sides sum to the same, so that the others
+    # would tell the one state that is withheld: then the picture has no numbers.
+    ends = [whole.groupby(column)[value].sum() for column in (source, target)]
+    few = any(privacy.total(users) < users.sum() for users in ends)
+    for x, side, ha, users in ((0.0, left, "right", ends[0]), (1.0, right, "left", ends[1])):
         for name, (bottom, share) in side.items():
             ax.add_patch(Rectangle((x - 0.012, bottom), 0.024, share, color=colour(name), linewidth=0))
-            words = f"{columns.value_name(source, name, 16)} {privacy.people(round(users[name]))}"
+            words = columns.value_name(source, name, 16) + ("" if few else f" {text.number(users[name])}")
             ax.annotate(
                 words,
                 (x, bottom + share / 2),
@@ -177,7 +180,7 @@ def flows(
     figure.alt = say(
         zh="流向图，共 {t}。{parts}。",
         en="Flows, {t} in all. {parts}.",
-        t=text.number(total),
+        t=privacy.together(ends[1]),
         parts=ax_.listed(said, 6),
     )
     figure.caption = small
