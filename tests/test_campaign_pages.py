@@ -75,7 +75,7 @@ def test_a_campaign_without_a_goal_has_that_of_its_plan_and_says_what_it_lacks(p
         start="2026-06-01",
     )
     got = ran(project, "campaign_retrospective", shop, campaign_id="bare")
-    assert "no event Pay carries the campaign" in got["page"] and "has no goal on record" not in got["page"]
+    assert "No event Pay carries the campaign" in got["page"] and "has no goal on record" not in got["page"]
     assert _newest(project, "campaign_plan") in got["told"]["campaign.source"]["text"], "the plan that lent the goal"
     assert got["told"]["campaign.plan.days"]["level"] == "watch", "seven days planned, twenty-four held"
     assert "running one" in got["told"]["campaign.overlap"]["text"]

@@ -22,7 +22,7 @@ def participation(events: ir.Table) -> ir.Table:
     campaign_id, event : str
     count  : int    events that carry the campaign's id
     users  : int    distinct users of them
-    amount : float  sum of their amounts (rewards of `claim_reward`); 0 where none carries one
+    amount : float  sum of their amounts (rewards of `claim_reward`); blank where none carries one
 
     Definition: an event belongs to a campaign when it carries its `campaign_id`, whenever it happened.
     Error: none, a census.
@@ -30,7 +30,7 @@ def participation(events: ir.Table) -> ir.Table:
     """
     rows = contract.keyed(events).filter(_.campaign_id.notnull())
     sums = rows.group_by("campaign_id", "event").agg(count=_.count(), users=_.user_id.nunique(), amount=_.amount.sum())
-    return sums.mutate(amount=_.amount.fill_null(0.0)).order_by("campaign_id", ibis.desc("users"), "event")
+    return sums.order_by("campaign_id", ibis.desc("users"), "event")
 
 
 def response(touches: ir.Table, events: ir.Table) -> ir.Table:
