@@ -65,6 +65,8 @@ def test_only_events_in_the_campaign_s_name_take_part(con):
         )
     )
     assert got[["count", "users", "amount"]].values.tolist() == [[2, 1, 5.0]]
+    bare = con.execute(participation(bound("events", [act("ann", 1)])))
+    assert bare["count"].to_list() == [1] and bare.amount.isna().all(), "not observed is no 0"
 
 
 def test_a_user_is_new_to_the_campaign_once(con):

@@ -189,7 +189,7 @@ def test_each_published_campaign_has_its_page_with_the_published_redemption(proj
         rate = next(f for f in told if f["id"] == "campaign.response.redeem_coupon")
         hits, homes = PUBLISHED[record["parameters"]["campaign_id"]]
         assert (rate["n"], rate["value"]) == (homes, pytest.approx(hits / homes))
-        assert f"{homes:,} users were touched, {hits} of them" in rate["text"]
+        assert f"{homes:,} users touched, {hits} did" in rate["text"]
     page = index.build(project / "outputs", "en").read_text(encoding="utf-8")
     assert {r["parameters"]["campaign_id"] for r in records} == set(PUBLISHED)
     assert all(
