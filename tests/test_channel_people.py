@@ -313,7 +313,7 @@ def test_the_page_states_what_is_odd_in_the_data_and_credits_no_touch_that_came_
     found = {f["id"]: f for f in json.loads((folder / "findings.json").read_text(encoding="utf-8"))}
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert sum(id.startswith("channel.spelling.") for id in found) == 3
-    assert "no conversion has a touch in the look-back" in page
+    assert "No conversion has a touch in the look-back" in page
     listed = pd.read_csv(folder / "lists" / "channels.csv").set_index("channel")
     assert listed.loc["free_zero", "verdict"] != listed.loc["free_zero", "verdict"], "no cost, no verdict"
     assert listed.loc["tiny", "verdict"] in ("test", "hold", "cut")

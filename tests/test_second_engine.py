@@ -17,7 +17,9 @@ from test_portable import ASKED, required, tables_of
 from opslib.metrics import (
     activity,
     campaign,
+    campaign_effect,
     experiment,
+    first_steps,
     funnel,
     funnel_breakdown,
     funnel_time,
@@ -30,6 +32,7 @@ from opslib.metrics import (
 pytestmark = pytest.mark.skipif(bool(postgres.missing()), reason=postgres.missing())
 
 STEPS = {"steps": ["app_open", "activate", "pay"], "window_days": 20}
+ANY_FIRST = STEPS | {"steps": [None, "activate", "pay"]}  # few of the generated users open the app on their first day
 DAYS = ("2026-01-12", "2026-02-08")
 # Further ways to ask whose plans differ from the default's.
 FURTHER = [
@@ -57,6 +60,10 @@ FURTHER = [
     (paths.path_nodes, {"groups": ["a*n", "c*"], "exclude": ["read"], "session": None, "collapse": None}),
     (paths.path_nodes, {"funnel": STEPS, "relation": "between", "funnel_step": 2}),
     (path_conversion.path_conversion, {"start": "activate", "end": "pay", "start_occurrence": "any", "within_days": 3}),
+    (first_steps.arrivals, ANY_FIRST),
+    (first_steps.step_habits, ANY_FIRST),
+    (first_steps.step_instead, ANY_FIRST),
+    (campaign_effect.takings, {"campaign_id": "k1"}),
     (campaign.pacing, {"campaign_id": "k1"}),
     (campaign.invitations, {"campaign_id": "k1"}),
     (campaign.risk_signals, {"campaign_id": "k1", "reward": "pay"}),
@@ -65,6 +72,7 @@ FURTHER = [
 ]  # fmt: skip
 # What is empty by default (no campaign or experiment named, no four steps in a week, no id twice): asked further above.
 MAY_BE_EMPTY = {"invitations", "pacing", "risk_signals", "outcome_sums", "time_histogram", "repeats"}
+MAY_BE_EMPTY |= {"arrivals", "step_habits", "step_instead", "takings"}
 MAY_BE_EMPTY |= {"targeted_change", "returned", "ratio_sums", "claims"}  # none of the generated users take part
 # OPSLIB_EXAMPLES=500 asks on twenty data sets.
 DATA = {f"any{n}": anydata.tables(seed=4 + n) for n in range(max(1, settings().max_examples // 25))}
