@@ -5,7 +5,8 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from opslib.metrics._periods import Day, first_day, index, observed_until, whole
+from opslib.metrics._acquired import earlier
+from opslib.metrics._periods import Day, observed_until, whole
 from opslib.metrics._visits import marked, visits
 
 
@@ -42,7 +43,7 @@ def judged(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, 
     facts = {"first_day": rows.day.min(), "last_day": rows.day.max()}
     for name, end in ends.items():
         # Bounds on the day itself: its distance is counted for users, not for rows.
-        late = rows.day.between(first_day(index(end) - (silent - 1)), end)
+        late = rows.day.between(earlier(end, silent - 1), end)
         count = rows.count(where=late) if once else rows.day.nunique(where=late)
         facts[f"{name}_often"] = count.cast("int64")
         facts[f"{name}_day"] = facts["last_day"] if name == last else rows.day.max(where=rows.day <= end)
