@@ -13,7 +13,7 @@ MIRROR  = index=$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.inde
 	  [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-real test lab bench mutants lint format new shots lock clean
+.PHONY: help setup report report-real test lab bench promises mutants lint format new shots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ lab: $(STAMP) data/sample/.ready ## JupyterLab on this folder, on 127.0.0.1 only
 bench: $(STAMP) ## speed as ratios to a hand-written reference in the same run (EVENTS=50000000 for ten times the data)
 	@$(BIN)/python -c 'import chdb' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check "chdb>=3" || echo "chdb could not be installed: the row against ClickHouse is left out"
 	@$(BIN)/python -m tests.bench --events $(EVENTS)
+
+# Minutes to an hour each; ONLY='readout*,cheating_ring' for some of them.
+promises: $(STAMP) ## what is promised over many seeds, whole worlds and large data, measured anew
+	@$(BIN)/python -m tests.promise --only "$(ONLY)"
 
 # cosmic-ray and coverage come for this run only, laid over .venv and not locked; .venv stays as it was.
 mutants: $(STAMP) ## do the tests notice small faults planted in the metrics? (NUMBER=200 SEED=2 ONLY=funnel*,paths)
