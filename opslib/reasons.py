@@ -9,6 +9,7 @@ from opslib.text import language
 _ZH = (
     (r"^conflict: another row has the key with other values", "冲突：同一个键已有另一行，内容不同"),
     (r"^(\S+) is missing", r"缺少 \1"),
+    (r"^(\S+) is no id", r"\1 不是编号"),
     (r"^(\S+) is not a time", r"\1 不是时间"),
     (r"^(\S+) is not a date", r"\1 不是日期"),
     (r"^(\S+) is not a whole number", r"\1 不是整数"),

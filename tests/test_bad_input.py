@@ -233,6 +233,8 @@ ROWS = {
     "null key": ({"event_id": None}, "event_id is missing"),
     "empty key": ({"event_id": ""}, "event_id is missing"),
     "no user": ({"user_id": None}, "user_id is missing"),
+    "no user, written out": ({"user_id": "NaN"}, "user_id is no id, got NaN"),
+    "no user, as Postgres dumps it": ({"user_id": r"\N"}, r"user_id is no id, got \N"),
     "2031": ({"ts": "2031-01-01 00:00:00"}, "ts is more than 24 h ahead of the clock, got 2031-01-01 00:00:00"),
     "1999": ({"ts": "1999-12-31 23:59:59"}, "ts is before 2000, got 1999-12-31 23:59:59"),
     "no time": ({"ts": "yesterday"}, "ts is not a time, got yesterday"),

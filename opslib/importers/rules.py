@@ -22,6 +22,8 @@ _HAPPENED = {"events", "users", "orders", "touches", "exposures", "feedback", "s
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 _NUMBERS = INTEGERS | {"HUGEINT", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", '"NULL"', "VARCHAR"}
 _STAMPS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE", '"NULL"'}
+# What a program writes where it has no user; taken for an id, all strangers would be one very busy user.
+_NOBODY = ("nan", "null", "(null)", "none", "nil", "undefined", "[object object]", r"\n")
 # A time of day followed by a zone: `10:00Z`, `10:00:00.5+08:00`, `10:00 Asia/Shanghai`.
 _HAS_ZONE = r":\d{2}.*(Z|z|[+-]\d{2}(:?\d{2})?| [A-Za-z_/+-]+)\s*$"
 
@@ -195,6 +197,9 @@ def faults(table: Table, given: dict[str, Given], now: dt.datetime) -> list[tupl
         name, source = quoted(column.name), given[column.name]
         if column.required:
             found.append((is_missing(source), literal(f"{column.name} is missing")))
+        if column.required and column.name == "user_id" and source.base == "VARCHAR":
+            nobody = f"lower({name}) IN ({', '.join(map(literal, _NOBODY))})"
+            found.append((nobody, _reason("user_id is no id", name)))
         if _can_fail(column, source):
             found.append((f"{name} IS NULL AND NOT {is_missing(source)}", _misfit(column, source)))
         if column.type == "json":
