@@ -1,5 +1,7 @@
 """The parameters cell is the schema: names, types, defaults and meanings live there once, YAML only overrides.
 
+A meaning that begins `week | month` names the only values that the parameter takes.
+
 Order, later wins: the notebook, `params/default.yml`, `params/MODULE.yml`, `-p name=value`.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from typing import Any, get_args, get_origin
 from opslib import credentials, yamlfile
 from opslib.errors import UsageError, near
 
+_CHOICES = re.compile(r"\w+( \| \w+)+")
 _NAMES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "None": None}
 
 
@@ -28,6 +32,12 @@ class Param:
     type: Any
     default: Any
     doc: str
+
+    @property
+    def choices(self) -> list[str]:
+        """The only values allowed, or nothing where any will do."""
+        named = _CHOICES.match(self.doc)
+        return named.group().split(" | ") if named else []
 
     @property
     def type_name(self) -> str:
@@ -160,6 +170,10 @@ def fit(param: Param, value: Any, what: str, where: str = "") -> Any:
     if not _is(value, param.type):
         meaning = f" ({param.doc})" if param.doc else ""
         raise UsageError(f"{what} must be {param.type_name}{meaning}, got {value!r}{where}")
+    if param.choices and value not in param.choices:
+        raise UsageError(
+            f"{what} must be {' or '.join(param.choices)}, got {value!r}{where}", near(value, param.choices)
+        )
     if param.type is float:
         return float(value)
     return int(value) if isinstance(value, _Number) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,25 @@ def read(path: Path) -> Any:
 
 
 def value(text: str, where: str) -> Any:
-    """One YAML value, as `-p name=value` gives it."""
+    """One YAML value, as `-p name=value` gives it.
+
+    Raises
+    ------
+    UsageError  if it is not YAML, a value cannot be (the 30th of February), or one holds itself.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        found = YAML(typ="safe", pure=True).load(text)
+        json.dumps(found, default=str, skipkeys=True)  # raises where a value holds itself
+        return found
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         words = " ".join(str(getattr(error, "problem", None) or error).split())
         raise UsageError(f"{where}{line}: not YAML ({words})", "quote the text") from None
+    except ValueError as error:
+        raise UsageError(
+            f"{where}: a value that cannot be ({error})", "mend it, or quote it where it is text"
+        ) from None

@@ -172,6 +172,8 @@ def test_values_are_read_as_people_mean_them(book, name, text, value):
         ("where", "{channel: 5}", "must be dict[str, str]"),
         ("rows", "[{a: x}]", "must be list[dict[str, int]]"),
         ("limit", "x", "must be int | None"),
+        ("source", "2026-02-30", "-p source: a value that cannot be (day is out of range for month)"),
+        ("steps", "&a [*a]", "-p steps: a value that cannot be (Circular reference detected)"),
         ("steps", "[open", "-p steps line 1: not YAML"),
         ("where", "{a: b, a: c}", "-p where line 1: not YAML"),
         ("source", "!!python/object:os.system x", "not YAML"),
@@ -181,6 +183,16 @@ def test_a_value_of_another_type_is_refused_with_the_meaning(book, name, text, w
     with pytest.raises(UsageError) as error:
         params.load(book, None, {name: text})
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_meaning_that_begins_with_choices_allows_only_them_and_the_near_miss_is_named(tmp_path):
+    book = notebook(tmp_path, 'grain: str = "week"  # week | month: weeks begin on Monday')
+    assert params.load(book, None, {"grain": "month"}) == {"grain": "month"}
+    with pytest.raises(UsageError, match="'grain' must be week or month, got 'weekk'; did you mean 'week'"):
+        params.load(book, None, {"grain": "weekk"})
+    assert params.spec(notebook(tmp_path, 'end: str = ""  # last day | none'))["end"].choices == [], (
+        "only words of their own"
+    )
 
 
 @pytest.mark.parametrize(
