@@ -43,6 +43,8 @@ def load(pack: Path, source: str | Path, *, progress: bool = False, say: Say = l
     for name in raw:
         if name not in _HEAD:
             raise UsageError(f"{pack}: unknown entry {name!r}", near(name, _HEAD))
+        if name != "loads" and not isinstance(raw[name], str | None):
+            raise UsageError(f"{pack}: {name} is {raw[name]!r}, not a text", "quote it")
     for at, entry in enumerate(raw["loads"], start=1):
         if not isinstance(entry, dict) or not isinstance(entry.get("table"), str):
             raise UsageError(f"{pack}: load {at} names no table", "write 'table: events'")
@@ -56,7 +58,10 @@ def _parts(pack: Path, raw: dict[str, Any], entry: dict[str, Any]) -> tuple[Mapp
     named = mapping.get("files")
     if not isinstance(named, dict):  # named files belong to the SELECT that reads them
         mapping.pop("files", None)
-        named = dict(enumerate([named] if isinstance(named, str) else named or []))
+        listed = [named] if isinstance(named, str) else named or []
+        if not isinstance(listed, list):
+            raise UsageError(f"{pack}: {entry['table']}: files is {named!r}", "write a file's name or a list of them")
+        named = dict(enumerate(listed))
     parsed = parse(mapping, contract.table(entry["table"]), f"{pack}: {entry['table']}")
     return parsed, [pack.parent / str(file) for file in named.values()]
 

@@ -242,6 +242,15 @@ def test_what_a_select_puts_aside_is_put_aside_once(tmp_path):
         ({"columns": {"ts": {"column": "t", "tz": "Asia/Shangai"}}}, "did you mean 'Asia/Shanghai'"),
         ({"columns": {"ts": {"unit": "ms"}}}, "ts: needs exactly one of column, columns and value"),
         ({"columns": {"ts": {"column": "a", "value": "b"}}}, "ts: needs exactly one of"),
+        ({"columns": {"event_id": {"columns": []}}}, "event_id: columns must name columns of the file, got []"),
+        (
+            {"columns": {"event_id": {"columns": [["a"]]}}},
+            "event_id: columns must name columns of the file, got [['a']]",
+        ),
+        (
+            {"columns": {"amount": {"column": "a", "scale": float("inf")}}},
+            "amount: scale must be a finite number, got inf",
+        ),
         ({"columns": {"ts": 5}}, "ts: must be a column's name or an entry"),
         ({"columns": {"user_id": {"columns": "shop"}}}, "columns must be a list, got 'shop'"),
         ({"columns": {"amount": {"column": "c", "scale": "0.01"}}}, "scale must be a number, got '0.01'"),
@@ -329,6 +338,8 @@ loads:
         ("events", "has no list 'loads'"),
         ("loads: [{table: evnts, files: [a.csv]}]", "no table 'evnts' in the contract; did you mean 'events'?"),
         ("loads: [{table: events, files: [a.csv], colums: {}}]", "did you mean 'columns'?"),
+        ("loads: [{table: events, files: 7}]", "events: files is 7; write a file's name or a list of them"),
+        ("tz: {a: 1}\nloads: []", "tz is {'a': 1}, not a text"),
         ("loads: [", "not YAML"),
     ],
 )

@@ -19,6 +19,7 @@ A mapping is written by the people who own the warehouse and is trusted like cod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,6 +93,10 @@ def _entry(entry: Any, where: str) -> dict[str, Any]:
             raise UsageError(f"{where}: {name} must be {_words(_ENTRY[name])}, got {value!r}")
     if len([name for name in _SOURCES if name in entry]) != 1:
         raise UsageError(f"{where}: needs exactly one of column, columns and value")
+    if not all(isinstance(name, str) for name in entry.get("columns", [])) or entry.get("columns") == []:
+        raise UsageError(f"{where}: columns must name columns of the file, got {entry['columns']!r}")
+    if not math.isfinite(entry.get("scale", 1)):
+        raise UsageError(f"{where}: scale must be a finite number, got {entry['scale']!r}")
     if entry.get("unit", "s") not in UNITS:
         raise UsageError(f"{where}: unit must be s, ms or us, got {entry['unit']!r}")
     if "tz" in entry:
