@@ -96,11 +96,7 @@ class Tables:
         UsageError      if an event of a similar name happens; names it.
         TooLittleError  if none does; names events that happen.
         """
-        named = [step.get("event") if isinstance(step, dict) else step for step in steps]
-        wanted = [n for names in named if names for n in ([names] if isinstance(names, str) else names)]
-        table = self.daily if self.has("daily") else self.events
-        known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]]
-        gone = [name for name in dict.fromkeys(wanted) if name not in known]
+        gone, known = self.unheard(*steps)
         for name in gone:
             if nearest(name, known)[0]:
                 missing = say(zh="数据里没有事件「{name}」", en="no event “{name}” in the data", name=name)
@@ -114,6 +110,14 @@ class Tables:
                     known=", ".join(sorted(known)[:8]),
                 )
             )
+
+    def unheard(self, *steps: Any) -> tuple[list[str], list[str]]:
+        """Of the events asked for those that never happen, and all that do."""
+        named = [step.get("event") if isinstance(step, dict) else step for step in steps]
+        wanted = [n for names in named if names for n in ([names] if isinstance(names, str) else names)]
+        table = self.daily if self.has("daily") else self.events
+        known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]] if wanted else []
+        return [name for name in dict.fromkeys(wanted) if name not in known], known
 
     def ids(self, column: str, *, most: int) -> list[str]:
         """The ids of a table with that key alone (`campaign_id`: every campaign), sorted, the first `most` of them.

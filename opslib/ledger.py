@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from opslib import contract, privacy, reasons
 from opslib.engine import Tables, check
-from opslib.text import say
+from opslib.errors import nearest
+from opslib.text import like, names, say
 from opslib.warehouse import VALUE_OF_A_REASON
 
 
@@ -31,8 +34,8 @@ def _rows(tables: Tables, name: str) -> int:
     return int(getattr(tables, name).count().to_pandas())
 
 
-def freshness(tables: Tables) -> str:
-    """How far the data reaches and when it was loaded, in the reader's words."""
+def freshness(tables: Tables, *events: Any) -> str:
+    """How far the data reaches, when it was loaded, and which of the events asked for never happen, in the reader's words."""
     last = tables.span()[1]
     at = max((load["at"] for load in tables.manifest.loads), default="")[:16].replace("T", " ")
     aside = sum(part.rows for parts in tables.manifest.quarantine.values() for part in parts)
@@ -42,7 +45,16 @@ def freshness(tables: Tables) -> str:
         say(zh="数据截至 {last}（{tz}）", en="Data to {last} ({tz})", last=str(last), tz=tables.manifest.tz)
         + loaded
         + kept
+        + _unheard(tables, events)
     )
+
+
+def _unheard(tables: Tables, events: Sequence[Any]) -> str:
+    gone, known = tables.unheard(*events)
+    if not gone:
+        return ""
+    words = say(zh="；数据里没有事件{gone}", en="; no event {gone} in the data", gone=names(gone))
+    return words + "".join(f"{say(zh='；', en='; ')}{like(name, known)}" for name in gone if nearest(name, known)[0])
 
 
 def loads(tables: Tables, *, last: int = 50) -> pd.DataFrame:

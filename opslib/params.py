@@ -1,6 +1,7 @@
 """The parameters cell is the schema: names, types, defaults and meanings live there once, YAML only overrides.
 
-A meaning that begins `week | month` names the only values that the parameter takes.
+A meaning that begins `week | month:` names the only values that the parameter takes; `1 to 366:`, `at least 0:` and `above 0:`
+bound a number, or every number of a list that then may not be empty.
 
 Order, later wins: the notebook, `params/default.yml`, `params/MODULE.yml`, `-p name=value`.
 """
@@ -10,7 +11,9 @@ from __future__ import annotations
 import ast
 import io
 import json
+import math
 import re
+import sys
 import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +24,10 @@ from opslib import credentials, yamlfile
 from opslib.errors import UsageError, near
 
 _CHOICES = re.compile(r"\w+( \| \w+)+")
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_BOUNDS = re.compile(
+    rf"((?P<low>{_NUMBER}) to (?P<high>{_NUMBER})|at least (?P<least>{_NUMBER})|above (?P<above>{_NUMBER})):"
+)
 _NAMES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "None": None}
 
 
@@ -38,6 +45,23 @@ class Param:
         """The only values allowed, or nothing where any will do."""
         named = _CHOICES.match(self.doc)
         return named.group().split(" | ") if named else []
+
+    def outside(self, value: Any) -> bool:
+        """True for a number beyond the bounds of the meaning, or one that is no number at all (NaN, infinite)."""
+        if isinstance(value, list):
+            return any(map(self.outside, value)) or bool(self.bounds and not value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        named = _BOUNDS.match(self.doc)
+        ends = {name: float(end) for name, end in (named.groupdict() if named else {}).items() if end}
+        low = ends.get("low", ends.get("least", -math.inf))
+        return not (low <= value <= ends.get("high", sys.float_info.max) and value > ends.get("above", -math.inf))
+
+    @property
+    def bounds(self) -> str:
+        """The bounds of a number as the meaning words them, or an empty text."""
+        named = _BOUNDS.match(self.doc)
+        return named.group().removesuffix(":") if named else ""
 
     @property
     def type_name(self) -> str:
@@ -170,6 +194,8 @@ def fit(param: Param, value: Any, what: str, where: str = "") -> Any:
     if not _is(value, param.type):
         meaning = f" ({param.doc})" if param.doc else ""
         raise UsageError(f"{what} must be {param.type_name}{meaning}, got {value!r}{where}")
+    if param.outside(value):
+        raise UsageError(f"{what} must be {param.bounds or 'a finite number'}, got {value!r}{where}", param.doc)
     if param.choices and value not in param.choices:
         raise UsageError(
             f"{what} must be {' or '.join(param.choices)}, got {value!r}{where}", near(value, param.choices)

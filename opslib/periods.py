@@ -128,6 +128,12 @@ def between(span: tuple[dt.date, dt.date], start: str = "", end: str = "", *, da
     return Reporting("days", max(begin, first), min(final, last))
 
 
+def half(span: tuple[dt.date, dt.date], end: str, days: int) -> int:
+    """So many days, or as many as leave the same number before them where the data is younger; at least one."""
+    last = min(span[1], iso_day(end, "end")) if end else span[1]
+    return max(1, min(days, ((last - span[0]).days + 1) // 2))
+
+
 def compared(current: Reporting, span: tuple[dt.date, dt.date], start: str = "", end: str = "") -> Reporting:
     """The run of days that a run of days is compared with: as asked, else as many days right before.
 

@@ -468,6 +468,7 @@ def test_a_larger_reward_brings_more_participants(planted):
 def test_the_broken_split_is_found_and_placed_on_the_platform_that_lost_users(planted):
     told, test, check, read = planted("exp_pay_button", "checkout")
     assert not check.ok
+    assert absegments.split_by_segment(read(), test).empty, "without segments there is no row"
     where = absegments.split_by_segment(read(by="platform"), test)
     assert list(where[where.p < 0.001].segment) == [told["lost_platform"]]
     assert abtest.verdict(abtest.comparisons(read(), test), test, split_ok=check.ok)[0] == "stop"

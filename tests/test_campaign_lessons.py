@@ -375,3 +375,13 @@ def test_the_template_of_a_review_is_found_by_the_next_plan_of_the_kind():
     assert len(kept) == 2 * len(rows)
     other = planning.Design("n", "", "referral", "growth", dt.date(2026, 7, 1), 7, "pay", 10.0, 0.0)
     assert campaign_plan.templates(rows, other).id == "plan.templates.none"
+
+
+def test_no_generation_observed_for_a_whole_cycle_is_not_nobody_invited():
+    columns = ["generation", "users", "accepted", "k", "low", "high", "cycle"]
+    use("en")
+    assert [f.text for f in told.generations(pd.DataFrame(columns=columns))] == [
+        "Nobody has been observed for a whole cycle yet, so K is not known."
+    ]
+    quiet = pd.DataFrame([(0, 40, 0, 0.0, 0.0, 0.0, np.nan)], columns=columns)
+    assert [f.text for f in told.generations(quiet)] == ["Nobody registered through an invitation."]

@@ -208,7 +208,6 @@ def test_a_cohort_of_five_is_not_judged():
 def test_a_channel_that_surely_loses_is_cut_one_that_surely_pays_is_held_until_its_margin_is_known():
     losing, paying = ([30.0, 25.0] * 20), ([900.0, 1100.0] * 20)
     days = series([100.0] * 56, [10] * 56)
-    assert economics(days, losing)["verdict"] == "cut"
     assert economics(days, paying)["verdict"] == "hold"
     table = channels.economics(*weeks(days), bought("ads", paying)).assign(
         marginal=2.0, marginal_low=1.2, marginal_high=3.0
@@ -218,8 +217,10 @@ def test_a_channel_that_surely_loses_is_cut_one_that_surely_pays_is_held_until_i
         "hold",
         "saturated",
     ]
-    young = channels.economics(*weeks(days), bought("ads", losing)).assign(projected=1e6)
-    assert channels.verdicts(young).iloc[0][["verdict", "reason"]].tolist() == ["test", "young"]
+    early = channels.economics(*weeks(days), bought("ads", losing))
+    for brought, verdict in ((0.0, ["cut", "losing"]), (1e6, ["test", "young"]), (None, ["test", "unforeseen"])):
+        told = early if brought is None else early.assign(projected=brought)
+        assert channels.verdicts(told).iloc[0][["verdict", "reason"]].tolist() == verdict
 
 
 def test_the_interval_of_a_count_is_garwoods_and_widens_with_dispersion():

@@ -62,7 +62,7 @@ def test_help_answers_without_the_heavy_libraries():
         (
             ["run", "weekly_report", "-p", "history=many"],
             2,
-            "'history' must be int (earlier periods drawn in the figures), got 'many'",
+            "'history' must be int (1 to 120: earlier periods drawn in the figures), got 'many'",
         ),
         (["run", "weekly_report", "-p", "lang"], 2, "-p takes name=value"),
         (["run"], 2, "no module named"),

@@ -11,7 +11,7 @@ import pytest
 from loading import NOW, event, user, write
 
 import opslib
-from opslib import cli, contract, engine
+from opslib import cli, contract, engine, ledger
 from opslib.errors import ContractError, OpsError, TooLittleError, UsageError
 from opslib.text import speaking
 
@@ -113,6 +113,16 @@ def test_an_event_that_never_happens_is_refused_with_the_near_miss(folder):
         tables.need_events("zzz")
     with pytest.raises(TooLittleError, match=f"no event “zzz”, “qqq” in the data, there are {name}"), speaking("en"):
         tables.need_events("zzz", name, "qqq", "zzz")
+
+
+def test_the_head_of_a_page_names_an_event_that_never_happens(folder):
+    tables, name = engine.connect(folder), event("e")["event"]
+    with speaking("en"):
+        assert ledger.freshness(tables, name) == ledger.freshness(tables)
+        assert ledger.freshness(tables, f"{name}s").endswith(
+            f"; no event “{name}s” in the data; did you mean “{name}”?"
+        )
+        assert ledger.freshness(tables, "zzz").endswith("; no event “zzz” in the data")
 
 
 def test_the_span_ends_with_the_last_day_that_was_observed_to_its_end(folder, tmp_path):

@@ -16,8 +16,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from opslib import figures, privacy, text
-from opslib.errors import TooLittleError, UsageError
+from opslib.errors import UsageError
 from opslib.figures import theme
+from opslib.report import finding, section
 from opslib.text import say
 
 CHINESE = re.compile("[\u3400-\u9fff\u3000-\u303f\uff00-\uffef]")
@@ -287,9 +288,12 @@ def test_a_missing_column_names_the_near_miss():
 
 
 @pytest.mark.parametrize("frame", [pages.funnel().head(0), pages.funnel().assign(users=2, entered=3)])
-def test_nothing_to_show_is_too_little_not_an_empty_picture(frame):
-    with pytest.raises(TooLittleError):
-        figures.steps(frame)
+def test_where_there_is_nothing_to_show_the_reason_stands_in_the_place_of_an_empty_picture(frame, monkeypatch):
+    undrawn, parts = figures.steps(frame), []
+    assert not hasattr(undrawn, "small") and undrawn.why
+    monkeypatch.setattr(finding, "show", parts.append)
+    section("Steps", figure=undrawn, table=pages.funnel(), note="As asked.")
+    assert parts[0]["figure"] is None and parts[0]["table"] and parts[0]["note"].endswith(f"{undrawn.why}。")
 
 
 def test_groups_of_very_few_users_are_not_drawn():

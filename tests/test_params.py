@@ -196,6 +196,29 @@ def test_a_meaning_that_begins_with_choices_allows_only_them_and_the_near_miss_i
 
 
 @pytest.mark.parametrize(
+    ("line", "good", "bad"),
+    [
+        ("x: int = 7  # 1 to 366: days", ["1", "366"], ["0", "367", "-1"]),
+        ("x: float = 0.5  # 0 to 1: a share", ["0", "1"], ["-0.1", "1.5", ".nan", ".inf"]),
+        ("x: float = 1.0  # above 0: days", ["0.1", "1e9"], ["0", "-1", ".inf"]),
+        ("x: float = 1.0  # at least -1.5: change", ["-1.5", "2"], ["-1.6", "-.inf"]),
+        ("x: float = 1.0  # any number", ["-3"], [".inf", ".nan"]),
+        ("x: list[int] = [1, 7]  # 1 to 366: days", ["[1]", "[7, 30]"], ["[]", "[0]", "[1, 400]"]),
+        ("x: list[int] = []  # any days", ["[]", "[-1]"], []),
+    ],
+)
+def test_a_meaning_that_begins_with_bounds_is_held_and_said(tmp_path, line, good, bad):
+    book = notebook(tmp_path, line)
+    for text in good:
+        params.load(book, None, {"x": text})
+    for text in bad:
+        with pytest.raises(
+            UsageError, match=r"'x' must be (1 to 366|0 to 1|above 0|at least -1\.5|a finite number), got "
+        ):
+            params.load(book, None, {"x": text})
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "postgres://reader:hunter2@host/db",

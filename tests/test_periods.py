@@ -71,3 +71,13 @@ def test_periods_follow_each_other_without_gap_or_overlap(last, grain, steps):
         assert earlier.end + dt.timedelta(days=1) == later.start
         later = earlier
     assert later == now.back(steps)
+
+
+def test_young_data_is_halved_so_that_the_days_before_are_as_many():
+    span = (dt.date(2026, 1, 1), dt.date(2026, 1, 21))
+    assert periods.half(span, "", 28) == 10 and periods.half(span, "", 7) == 7
+    assert periods.half(span, "2026-01-11", 28) == 5 and periods.half(span, "2027-01-01", 28) == 10
+    assert periods.half((span[0], span[0]), "", 28) == 1
+    now = periods.between(span, days=periods.half(span, "", 28))
+    before = periods.compared(now, span)
+    assert (now.end - now.start, before.end + dt.timedelta(days=1)) == (before.end - before.start, now.start)

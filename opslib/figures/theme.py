@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from opslib.errors import TooLittleError
 
 WIDTH = 8.6  # inches
 DPI = 112
@@ -137,14 +140,27 @@ def canvas(height: float, width: float = WIDTH, columns: int = 1, rows: int = 1,
     return figure, axes[0] if rows * columns == 1 else axes
 
 
+@dataclass(frozen=True)
+class Undrawn:
+    """In the place of a drawing that has nothing to draw: a section says `why` and goes on without it."""
+
+    why: str
+
+    def _repr_mimebundle_(self, **kw: Any) -> dict[str, str]:
+        return {"text/plain": self.why}
+
+
 def themed(draw: Any) -> Any:
-    """Run a drawing function under the theme's settings."""
+    """Run a drawing function under the theme's settings; a table without a row to draw gives an `Undrawn`."""
     from functools import wraps
 
     @wraps(draw)
-    def inside(*args: Any, **kw: Any) -> Drawing:
+    def inside(*args: Any, **kw: Any) -> Drawing | Undrawn:
         with mpl.rc_context(rc()):
-            return draw(*args, **kw)
+            try:
+                return draw(*args, **kw)
+            except TooLittleError as error:
+                return Undrawn(str(error))
 
     return inside
 

@@ -15,8 +15,10 @@ def split_by_segment(sums: pd.DataFrame, test: Test) -> pd.DataFrame:
     """Where a broken split is broken: the sizes of the arms within each segment.
 
     One row per segment, the least likely first: `segment`, `n`, `share` (of the control), `promised`, `p` (Bonferroni).
-    `sums` is `outcome_sums(by=…)`.
+    `sums` is `outcome_sums(by=…)`; without segments there is no row.
     """
+    if "segment" not in sums:
+        sums = sums.assign(segment=None)
     counts = sums[sums.metric == sums.metric.iloc[0]].pivot_table(
         index="segment", columns="variant", values="n", fill_value=0, aggfunc="sum"
     )

@@ -197,16 +197,17 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     Columns added
     -------------
     verdict : string  blank for channels without a cost: there is no money to move
-    reason  : string  unknown, losing, young, unsure, saturated, elsewhere, room, paying
+    reason  : string  unknown, losing, unforeseen, young, unsure, saturated, elsewhere, room, paying
 
     Definition: cut (losing) when LTV / CAC so far is surely below 1 and what the users are expected to have brought by
     the end of the projection still is less than they cost. test when nobody came or fewer than five paid (unknown), when
-    only the projection pays (young), or when the interval of LTV / CAC holds 1 (unsure). Otherwise the
+    only the projection pays (young), when it does not pay and there is no projection (unforeseen), or when the interval of
+    LTV / CAC holds 1 (unsure). Otherwise the
     channel pays: grow (room) when the next unit of money still returns more than itself for sure, hold when it does not
     (saturated), is not known (paying), or brings more on other channels: the best split of the same money, `best`
     where it is known, gives this channel no more than it has now, `current` (elsewhere).
     """
-    for name in ("projected", "marginal", "marginal_low", "marginal_high", "current", "best"):
+    for name in ("projected", "projected_high", "marginal", "marginal_low", "marginal_high", "current", "best"):
         if name not in table:
             table = table.assign(**{name: np.nan})
     pairs = [_verdict(row) for row in table.to_dict("records")]
@@ -219,7 +220,7 @@ def _verdict(row: dict) -> tuple[str, str]:
     if not row["ltv_cac_low"] >= 0:
         return "test", "unknown"
     if row["ltv_cac_high"] is not None and row["ltv_cac_high"] < 1 and not row["projected"] >= row["cac"]:
-        return "cut", "losing"
+        return ("test", "unforeseen") if np.isnan(row["projected"]) else ("cut", "losing")
     if row["ltv_cac_low"] <= 1:
         return "test", "young" if row["ltv_cac_high"] < 1 else "unsure"
     if row["marginal_low"] > 1:

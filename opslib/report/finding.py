@@ -119,7 +119,7 @@ def section(
     ----------
     title : what the section answers
     findings : its conclusions, the first one first; None is left out
-    figure : with its alt text set by `figures`
+    figure : with its alt text set by `figures`; one that had nothing to draw is replaced by its reason
     table : its columns are written as columns.yml says (label, unit, format); `key_table(…)` sets a table's groups and heads
     labels, formats : labels and formats of columns that only this table has
     note : what else a reader must know to read it right
@@ -128,16 +128,19 @@ def section(
     from opslib.report import tables
 
     stated = [f for f in findings if f is not None]
+    undrawn = getattr(figure, "why", "")
     show(
         {
             "kind": "section",
             "id": _anchor(stated, title),
             "title": shown(title, LABEL_LIMIT),
             "findings": [_clean(_readable(f)) for f in stated],
-            "figure": None if figure is None else picture(figure),
+            "figure": None if figure is None or undrawn else picture(figure),
             "table": None if table is None else tables.payload(table, labels or {}, formats or {}),
             "definitions": [asdict(term(m)) for m in dict.fromkeys(f.metric for f in stated if f.metric)],
-            "note": shown(note, TEXT_LIMIT),
+            "note": shown(
+                note + (say(zh="{why}。", en=" {why}.", why=Clean(undrawn.capitalize())) if undrawn else ""), TEXT_LIMIT
+            ),
             "actions": [_clean(_readable(a)) for a in actions if a is not None],
         }
     )

@@ -161,18 +161,16 @@ def picture(found: Guess | None) -> Drawing | None:
 
 def generations(rows: pd.DataFrame) -> list[Finding]:
     """How K falls from generation to generation, and how long a cycle takes."""
-    first = rows.iloc[0]
-    deepest = rows[rows.accepted > 0].generation.max()
-    if missing(deepest):
-        return [
-            Finding(
-                "campaign.tree",
-                "info",
-                say(zh="没有人通过邀请注册。", en="Nobody registered through an invitation."),
-                metric="campaign.k",
-            )
-        ]
-    later = rows[rows.generation > 0]
+    if rows.empty:
+        words = say(
+            zh="还没有人观察满一个邀请周期，K 无从得知。",
+            en="Nobody has been observed for a whole cycle yet, so K is not known.",
+        )
+        return [Finding("campaign.tree", "info", words, metric="campaign.k")]
+    if not rows.accepted.any():
+        words = say(zh="没有人通过邀请注册。", en="Nobody registered through an invitation.")
+        return [Finding("campaign.tree", "info", words, metric="campaign.k")]
+    first, later = rows.iloc[0], rows[rows.generation > 0]
     out = [Finding("campaign.k.first", "info",
                    say(zh="每个参与者带来 {k} 人（{span}），中位周期 {days} 天。", en="Each participant brought {k} ({span}), at a median cycle of {days} days.", k=f"{first.k:.2f}",
                        span=text.Clean(text.interval(first.low, first.high, "decimal")), days=f"{first.cycle:.1f}"),

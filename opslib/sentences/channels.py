@@ -135,6 +135,10 @@ def _reason(row: dict[str, Any]) -> str:
             marginal=marginal,
         ),
         "paying": say(zh="已回本；再加投的效果未知", en="it pays; what more money would bring is not known"),
+        "unforeseen": say(
+            zh="迄今未回本，日后能否回本无从预测",
+            en="not paid back so far, and what is to come cannot be projected",
+        ),
         "young": say(zh="迄今未回本，按预测能回本", en="not paid back so far, by the projection it will be"),
         "unsure": say(zh="区间包含 1，尚不能判断是否回本", en="the interval holds 1, it may or may not pay"),
         "unknown": say(zh="付费用户太少，无法判断", en="too few payers to tell"),
