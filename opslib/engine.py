@@ -57,7 +57,7 @@ class Tables:
         if not self.is_folder:
             return _completed(self.con.table(name), name, self.source)
         paths = ", ".join(_literal(str(Path(self.source) / part.path)) for part in self.manifest.tables[name])
-        # ibis' own `read_parquet` makes the same view, but puts the statement together first.
+        # By name, the engine has the files' statistics too. ibis' own `read_parquet` puts the same statement together first.
         self.con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{paths}], union_by_name=true)")
         return self.con.table(name)
 
