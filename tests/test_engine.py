@@ -82,6 +82,17 @@ def test_a_folder_s_tables_have_the_contract_s_types(folder):
     assert tables.has("events", "users", "daily") and not tables.has("events", "orders")
 
 
+def test_users_are_grouped_by_their_numbers_without_a_hash(tmp_path):
+    rows = [event(f"e{n}", f"u{n}") for n in range(5000)]  # more than the engine would do so on its own
+    opslib.load("events", write(tmp_path / "events.csv", rows), tmp_path / "w", now=NOW)
+    tables = opslib.connect(tmp_path / "w")
+    for table in (tables.events, contract.marked(tables.daily)):
+        counted = table.group_by("user_key").agg(rows=ibis._.count())
+        plan = tables.con.raw_sql(f"EXPLAIN {ibis.to_sql(counted)}").fetchall()[0][1]
+        assert "PERFECT_HASH_GROUP_BY" in plan
+        assert set(counted.to_pandas()["rows"]) == {1}
+
+
 def test_a_folder_without_a_warehouse_says_how_to_make_one(tmp_path):
     with pytest.raises(ContractError, match="里没有数据仓库；请先载入数据：opslib load events 文件"):
         engine.connect(tmp_path)

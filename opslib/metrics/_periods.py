@@ -68,9 +68,9 @@ def numbers(n: int, name: str = "k") -> ir.Table:
     return ibis.range(n).unnest().name(name).as_table().select(**{name: ibis._[name].cast("int64")})
 
 
-def span(low: ir.IntegerScalar, high: ir.IntegerScalar) -> ir.Table:
-    """Every period number `p` from low to high, both included; none where either is null."""
-    return numbers(LONGEST, "p").select(p=ibis._.p + low).filter(ibis._.p <= high)
+def span(low: ir.IntegerScalar, high: ir.IntegerScalar, **further: ir.Value) -> ir.Table:
+    """Every period number `p` from low to high, both included, with `further` columns; none where either is null."""
+    return numbers(LONGEST, "p").select(p=ibis._.p + low, **further).filter(ibis._.p <= high)
 
 
 def observed_until(table: ir.Table, until: Day | None, metric: str) -> ir.DateScalar:

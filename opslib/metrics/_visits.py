@@ -76,10 +76,10 @@ def comings(rows: ir.Table, longest: int = FAR, grain: str = "day", week_start: 
     counts = pairs.group_by("start", "before").agg(users=_.count())
     # Numbers and not days from here on: so few rows cost nothing.
     p, q = (index(counts[name], grain, week_start) for name in ("start", "before"))
-    found = counts.select("users", p=p, since=ibis.least(p - q.fill_null(-FAR), longest))
+    since = p - q.fill_null(-FAR)
     if marked(rows) and grain != "day":
-        found = found.filter(_.since > 0)
-    return found.group_by("p", "since").agg(users=_.users.sum().cast("int64"))
+        counts = counts.filter(since > 0)
+    return counts.group_by(p=p, since=ibis.least(since, longest)).agg(users=counts.users.sum().cast("int64"))
 
 
 def gaps(user_days: ir.Table, longest: int) -> ir.Table:

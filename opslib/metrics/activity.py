@@ -77,7 +77,7 @@ def active_users(
     asked = bounds(period, name)
     came = comings(visits(events, event, until=until, metric=name), longest=max([31, *trailing]))
     # Where every event counts, the last day with one is the last that was observed.
-    last = observed_until(events, until, name) if event or until else first_day(came.p.max().as_scalar())
+    last = observed_until(events, until, name) if event or until else None
     parts = [_trailing(came, trailing, *_reach(came, asked, last))] if trailing else []
     parts += [_calendar(came, g, week_start, *_reach(came, asked, last, g, week_start)) for g in calendar]
     found = ibis.union(*parts) if len(parts) > 1 else parts[0]
@@ -155,9 +155,15 @@ def stickiness(
     return counts.mutate(at_least=_.users.sum().over(or_more).cast("int64")).order_by("periods")
 
 
-def _reach(came: ir.Table, asked: Days | None, last: ir.DateScalar, grain: str = "day", week_start: str = "monday"):
+def _reach(
+    came: ir.Table, asked: Days | None, last: ir.DateScalar | None, grain: str = "day", week_start: str = "monday"
+):
     """The first and last period to report: of those asked for, or of all since the first event, what has been observed."""
-    complete = last_complete(last, grain, week_start)
+    newest = came.p.max().as_scalar()
+    if last is None and grain == "day":
+        complete = newest
+    else:
+        complete = last_complete(first_day(newest) if last is None else last, grain, week_start)
     if asked:
         low, high = (index(ibis.date(day), grain, week_start) for day in asked)
         return low, ibis.least(high, complete)
@@ -171,7 +177,7 @@ def _trailing(came: ir.Table, windows: Sequence[int], low: ir.IntegerScalar, hig
     # the user-day before does; 2: both leave.
     turns = ibis.array([3 * days + turn for days in windows for turn in range(3)]).unnest().name("k").as_table()
     turns = turns.select(days=_.k // 3, turn=_.k % 3)
-    nobody = span(low, high).select("p", since=ibis.literal(0, "int64"), users=ibis.literal(0, "int64"))
+    nobody = span(low, high, since=ibis.literal(0, "int64"), users=ibis.literal(0, "int64"))
     moves = came.union(nobody).cross_join(turns)
     moves = moves.select(
         "days",
