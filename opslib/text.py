@@ -291,6 +291,8 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "decimal": lambda v: f"{v:,.2f}".replace("-", "−"),
     "p": p_value,
     "times": lambda v: f"{v:,.2f}×".replace("-", "−"),
+    "multiple": lambda v: number(v, 1 if abs(v) >= 1 else 2) + (" 倍" if language() == "zh" else "×"),
+    "chance": lambda v: "< 0.1%" if v < 0.001 else percent(v),
     "seconds": _counted("秒", "s"),
     "minutes": _counted("分钟", "min"),
     "hours": _counted("小时", "h"),
@@ -313,14 +315,26 @@ def write(value: Any, kind: str, *, sign: bool = False, limit: int = 120) -> str
     return f"+{words}" if sign and value > 0 and not words.startswith("+") else words
 
 
+_SPACED = ("points", "seconds", "minutes", "hours", "days", "multiple")
+
+
+def _end(value: Any, other: Any, kind: str, sign: bool) -> str:
+    """One end of an interval: an amount has cents where the other end has them, and none beside a thousand or more."""
+    if kind not in ("number", "money") or not value or abs(value) >= 1000 or math.isinf(other):
+        return write(value, kind, sign=sign)
+    exact = abs(other) < 1000 and not all(round(float(end), 2).is_integer() for end in (value, other))
+    words = (number if kind == "number" else money)(value, digits=2 if exact else 0)
+    return f"+{words}" if sign and value > 0 else words
+
+
 def interval(low: Any, high: Any, kind: str, *, sign: bool = False) -> str:
-    """From low to high; the unit stands once, an open end is said."""
+    """From low to high; the unit stands once, one end is as exact as the other, an open end is said."""
     if missing(low) and missing(high):
         return BLANK
     if missing(low) or missing(high):
         return f"≤ {write(high, kind, sign=sign)}" if missing(low) else f"≥ {write(low, kind, sign=sign)}"
-    first, last = write(low, kind, sign=sign), write(high, kind, sign=sign)
-    tail = last.split(" ", 1)[1] if " " in last and kind in ("points", "seconds", "minutes", "hours", "days") else ""
+    first, last = _end(low, high, kind, sign), _end(high, low, kind, sign)
+    tail = last.split(" ", 1)[1] if " " in last and kind in _SPACED else ""
     if tail and tail not in ("万", "亿") and first.endswith(f" {tail}"):
         first = first.removesuffix(f" {tail}")
     return say(zh="{first} 至 {last}", en="{first} to {last}", first=Clean(first), last=Clean(last))

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import time
+from dataclasses import asdict
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -124,11 +125,12 @@ def test_every_link_inside_the_page_leads_somewhere_and_no_name_is_given_twice(f
 def test_a_finding_shows_number_interval_size_and_comparison(full):
     lang, page = full
     wanted = (
-        "−3.4 个百分点 · 95% 区间 −4.1 至 −2.7 个百分点 · n\u00a0=\u00a04,802"
+        "95% 区间 −4.1 至 −2.7 个百分点 · n\u00a0=\u00a04,802"
         if lang == "zh"
-        else "−3.4 pp · 95% interval −4.1 to −2.7 pp · n\u00a0=\u00a04,802"
+        else "95% interval −4.1 to −2.7 pp · n\u00a0=\u00a04,802"
     )
     assert wanted in page
+    assert f"pp · {wanted}" not in page and f"百分点 · {wanted}" not in page  # the sentence has the number itself
     assert ("全量统计，无抽样误差" if lang == "zh" else "a full count, no sampling error") in page
     assert ("对比" if lang == "zh" else "against") in page
 
@@ -590,3 +592,12 @@ def test_the_title_of_a_failed_run_is_its_question_and_not_papermills_notice(lan
     )
     cells = [v4.new_markdown_cell(notice), v4.new_markdown_cell("# 活动带来了什么？ / What did the campaign bring?")]
     assert html.question(v4.new_notebook(cells=cells), lang) == asked
+
+
+@pytest.mark.parametrize(("metrics", "folded"), [(3, False), (4, True)])
+def test_more_than_a_few_definitions_of_a_section_are_folded(metrics, folded):
+    from opslib.report import render
+
+    found = [asdict(text.term(name)) for name in text.terms()[:metrics]]
+    words = render._definitions(found)
+    assert words.count("<b>") == metrics and words.startswith("<details") == folded

@@ -73,3 +73,30 @@ def test_a_column_went_empty_only_where_so_few_values_are_no_chance(rows, filled
     weeks = [("campaign_id", w, 900, 72) for w in range(8)] + [("campaign_id", 8, rows, filled)]
     table = emptied(pd.DataFrame(weeks, columns=["column", "start", "rows", "filled"]))
     assert table["went_empty"].tolist() == [gone]
+
+
+def test_one_end_of_an_interval_is_as_exact_as_the_other():
+    with speaking("zh"):
+        spans = [(29.9, 10_900), (141, 190.944), (0, 2.5), (6.35, 17.71), (3, 8), (1_234.5, 2_000)]
+        assert [text.interval(low, high, "money") for low, high in spans] == [
+            "¥30 至 ¥1.09 万",
+            "¥141.00 至 ¥190.94",
+            "¥0 至 ¥2.50",
+            "¥6.35 至 ¥17.71",
+            "¥3 至 ¥8",
+            "¥1,234 至 ¥2,000",
+        ]
+        assert text.interval(-3.9, 3.95, "money", sign=True) == "−¥3.90 至 +¥3.95"
+        assert text.interval(3.04, 129.13, "multiple") == "3.0 至 129.1 倍"
+    with speaking("en"):
+        assert text.interval(3.04, 129.13, "multiple") == "3.0× to 129.1×"
+        assert text.interval(10.96, 11, "number") == "10.96 to 11.00"
+
+
+def test_a_tiny_chance_is_not_called_none():
+    assert [text.write(value, "chance") for value in (0.0, 0.0009, 0.001, 0.025)] == [
+        "< 0.1%",
+        "< 0.1%",
+        "0.1%",
+        "2.5%",
+    ]

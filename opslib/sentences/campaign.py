@@ -165,7 +165,7 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
                 value=found.roi.value,
                 low=found.roi.low,
                 high=found.roi.high,
-                format="times",
+                format="multiple",
             )
         )
     return out

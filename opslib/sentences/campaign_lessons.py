@@ -28,17 +28,17 @@ def compared(rows: pd.DataFrame, plan: Planned, this: Campaign) -> list[Finding]
 
 
 def _compared(row, unequal: bool) -> Finding:  # type: ignore[no-untyped-def]
-    kind = {"cost": "money", "revenue": "money", "roi": "times"}.get(row.quantity, "number")
+    kind = {"cost": "money", "revenue": "money", "roi": "multiple"}.get(row.quantity, "number")
     value, middle, low, high = (
-        origin.back(v) if kind == "times" else text.write(round(v), kind)
-        for v in (row.actual, row.plan, row.plan_low, row.plan_high)
+        v if kind == "multiple" else round(v) for v in (row.actual, row.plan, row.plan_low, row.plan_high)
     )
     place = (say(zh="天数不同，不作判断", en="of unequally many days, not judged") if unequal
              else say(zh="在预计区间内", en="inside the range") if row.plan_low <= row.actual <= row.plan_high
              else say(zh="高于预计区间", en="above the range") if row.actual > row.plan_high else say(zh="低于预计区间", en="below the range"))  # fmt: skip
     bad = (row.actual > row.plan_high) if row.quantity == "cost" else (row.actual < row.plan_low)
-    words = say(zh="{name}实际 {value}，策划预计 {middle}（{low} 至 {high}），{place}。", en="{name}: {value} against {middle} planned ({low} to {high}), {place}.",
-                name=columns.value_name("quantity", row.quantity), value=value, middle=middle, low=low, high=high, place=place)  # fmt: skip
+    words = say(zh="{name}实际 {value}，策划预计 {middle}（{span}），{place}。", en="{name}: {value} against {middle} planned ({span}), {place}.",
+                name=columns.value_name("quantity", row.quantity), value=text.write(value, kind), middle=text.write(middle, kind),
+                span=text.Clean(text.interval(low, high, kind)), place=place)  # fmt: skip
     return Finding(f"campaign.plan.{row.quantity}", "watch" if bad and not unequal else "info", words, metric="campaign.plan", value=row.actual, base=row.plan, format=kind, no_interval="census")  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def honest(facts: Facts) -> list[Finding]:
         out.append(Finding("campaign.roi.honest", "info",
                            say(zh="若未向待复核账号发奖，投资回报率为 {clean}，现为 {whole}。", en="Had those accounts been paid nothing, ROI would be {clean}; it is {whole}.",
                                clean=origin.back(back.value), whole=origin.back(facts.extra.roi.value)),
-                           metric="campaign.roi", value=back.value, low=back.low, high=back.high, format="times"))  # fmt: skip
+                           metric="campaign.roi", value=back.value, low=back.low, high=back.high, format="multiple"))  # fmt: skip
     return out
 
 
