@@ -225,10 +225,6 @@ def some(n: float, noun: str) -> Clean:
     return Clean(number(n) if language() == "zh" else f"{number(n)} {noun}{'' if n == 1 else 's'}")
 
 
-def users(n: float) -> str:
-    return say(zh="{n} 人", en="{n}", n=some(n, "user"))
-
-
 def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     """0.381 → 38.1%."""
     if missing(value):
@@ -277,8 +273,12 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def _tenths(value: float) -> str:
+    return number(value, 2 if 0 < abs(value) < 1 else 1).removesuffix(".0")  # 42.7, 12, 0.25
+
+
 def _counted(zh: str, en: str) -> Callable[[float], str]:
-    return lambda value: f"{number(value)} {zh if language() == 'zh' else en}"
+    return lambda value: f"{_tenths(value)} {zh if language() == 'zh' else en}"
 
 
 _WRITERS: dict[str, Callable[[Any], str]] = {

@@ -18,7 +18,11 @@ def goal_written(this: Campaign, value: float) -> str:
     """A value of the goal: money, or people."""
     if this.in_money:
         return text.money(round(value))
-    return text.users(round(value))
+    return people(round(value))
+
+
+def people(n: float) -> str:
+    return say(zh="{n} 人", en="{n}", n=text.some(n, "user"))
 
 
 def back(value: float | None) -> str:

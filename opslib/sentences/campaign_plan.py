@@ -41,7 +41,7 @@ def _written(plan: Design, value: float) -> str:
     """A value of the goal: money, or people who did what it counts."""
     if plan.goal_metric == "revenue":
         return text.money(round(value))
-    return text.users(round(value))
+    return origin.people(round(value))
 
 
 def _span(plan: Design, low: float, high: float) -> text.Clean:
