@@ -274,17 +274,19 @@ def p_value(value: float | None) -> str:
 
 
 def _tenths(value: float) -> str:
-    return number(value, 2 if 0 < abs(value) < 1 else 1).removesuffix(".0")  # 42.7, 12, 0.25
+    return number(value, None if abs(value) < 1 or float(value).is_integer() else 1)  # 42.7, 12, 0.25
 
 
 def _counted(zh: str, en: str) -> Callable[[float], str]:
     return lambda value: f"{_tenths(value)} {zh if language() == 'zh' else en}"
 
 
+_TIMES = (("seconds", "秒", "s"), ("minutes", "分钟", "min"), ("hours", "小时", "h"), ("days", "天", "d"))
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "number": number,
     "count": lambda v: f"{v:,.0f}".replace("-", "−"),
     "percent": percent,
+    "change": lambda v: percent(v, sign=True),
     "points": points,
     "money": money,
     "day": day,
@@ -293,10 +295,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "times": lambda v: f"{v:,.2f}×".replace("-", "−"),
     "multiple": lambda v: number(v, 1 if abs(v) >= 1 else 2) + (" 倍" if language() == "zh" else "×"),
     "chance": lambda v: "< 0.1%" if v < 0.001 else percent(v),
-    "seconds": _counted("秒", "s"),
-    "minutes": _counted("分钟", "min"),
-    "hours": _counted("小时", "h"),
-    "days": _counted("天", "d"),
+    **{unit: _counted(zh, en) for unit, zh, en in _TIMES},
 }
 FORMATS = (*_WRITERS, "text", "user")
 
@@ -312,10 +311,10 @@ def write(value: Any, kind: str, *, sign: bool = False, limit: int = 120) -> str
     if isinstance(value, float) and math.isinf(value):
         return number(value)
     words = _WRITERS[kind](value)
-    return f"+{words}" if sign and value > 0 and not words.startswith("+") else words
+    return f"+{words}" if sign and value > 0 and re.match("[^+]*[1-9]", words) else words
 
 
-_SPACED = ("points", "seconds", "minutes", "hours", "days", "multiple")
+_SPACED = ("points", "multiple", *(unit for unit, _, _ in _TIMES))
 
 
 def _end(value: Any, other: Any, kind: str, sign: bool) -> str:

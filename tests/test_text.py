@@ -49,6 +49,7 @@ def test_nothing_has_no_direction():
     with speaking("zh"):
         assert [text.points(v) for v in (0.0, -0.0001, 0.0004, -0.01)] == ["0.0 个百分点"] * 3 + ["−1.0 个百分点"]
         assert [text.percent(v, sign=True) for v in (0.0, -0.0001, 0.012)] == ["0.0%", "0.0%", "+1.2%"]
+        assert [text.write(v, "points", sign=True) for v in (0.0004, 0.012)] == ["0.0 个百分点", "+1.2 个百分点"]
 
 
 def test_earlier_periods_are_called_as_people_call_them():
@@ -100,3 +101,9 @@ def test_a_tiny_chance_is_not_called_none():
         "0.1%",
         "2.5%",
     ]
+
+
+def test_a_relative_change_carries_its_direction_at_both_ends():
+    with speaking("zh"):
+        assert [text.write(v, "change") for v in (0.324, -0.264, 0.0)] == ["+32.4%", "−26.4%", "0.0%"]
+        assert text.interval(-0.02, 0.199, "change") == "−2.0% 至 +19.9%"

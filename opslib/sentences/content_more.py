@@ -148,7 +148,7 @@ def placements(table: pd.DataFrame, crude: pd.Series, base: str) -> list[Finding
                 low=row["low"],
                 high=row["high"],
                 n=crude.attrs.get("n"),
-                format="percent",
+                format="change",
             )
         )
     return found
@@ -181,7 +181,7 @@ def standards(table: pd.DataFrame) -> list[Finding]:
             low=row["low"],
             high=row["high"],
             n=row["opens"],
-            format="percent",
+            format="change",
         )
         for row in table.to_dict("records")
     ]

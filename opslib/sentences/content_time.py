@@ -66,7 +66,7 @@ def hours(table: pd.DataFrame, what: str = "") -> Finding:
         low=best["low"],
         high=best["high"],
         n=best["items"],
-        format="percent",
+        format="change",
     )
 
 
