@@ -192,7 +192,7 @@ def generations(rows: pd.DataFrame) -> list[Finding]:
                 value=k,
                 n=later.users.sum(),
                 format="decimal",
-                no_interval="definition",
+                no_interval=say(zh="全部被邀请者", en="all who were invited"),
             )
         )
     return out
@@ -240,9 +240,11 @@ def lessons(facts: Facts) -> pd.DataFrame:
 def learnt(rows: pd.DataFrame) -> Finding:
     """How much there is of each."""
     n = rows.lesson.value_counts()
+    counted = [(n.get("keep", 0), say(zh="保留 {n} 条", en="{n} to keep", n=int(n.get("keep", 0)))), (n.get("stop", 0), say(zh="停止 {n} 条", en="{n} to stop", n=int(n.get("stop", 0)))),
+               (n.get("try", 0), say(zh="尝试 {n} 条", en="{n} to try", n=int(n.get("try", 0))))]  # fmt: skip
     return Finding("campaign.lessons", "info",
-                   say(zh="保留 {keep} 条，停止 {stop} 条，尝试 {new} 条，已写入模板供下次策划。", en="{keep} to keep, {stop} to stop, {new} to try; written to a template for the next plan.",
-                       keep=int(n.get("keep", 0)), stop=int(n.get("stop", 0)), new=int(n.get("try", 0))))  # fmt: skip
+                   say(zh="{lessons}，已写入模板供下次策划。", en="{lessons}; written to a template for the next plan.",
+                       lessons=text.Clean(say(zh="、", en=", ").join(words for some, words in counted if some))))  # fmt: skip
 
 
 def template(facts: Facts, rows: pd.DataFrame) -> pd.DataFrame:

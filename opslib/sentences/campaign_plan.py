@@ -87,7 +87,7 @@ def goal(plan: Design, played: Plan) -> list[Finding]:
 
 
 def _simulated(played: Plan) -> str:
-    return say(zh="{n} 次模拟", en="{n} simulations", n=text.number(len(played.draws)))
+    return say(zh="{n} 次模拟", en="{n} simulations", n=text.Clean(text.write(len(played.draws), "count")))
 
 
 def goal_mark(plan: Design) -> dict[float, str]:
@@ -194,7 +194,7 @@ def money(plan: Design, played: Plan, found: Mapping[str, Assumption]) -> list[F
     loss = float((played.draws.roi < 0).mean())
     out.append(Finding("plan.roi", "watch" if loss > 0.2 else "info",
                        say(zh="{lead}（{span}），亏本概率 {loss}；成本只含奖励、投放和固定成本，不含人工。", en="{lead} ({span}); the chance of a loss is {loss}. The cost is rewards, "
-                           "media and fixed cost, no labour.", lead=text.Clean(lead), span=origin.back_span(back.low, back.high), loss=text.percent(loss, 0)),
+                           "media and fixed cost, no labour.", lead=text.Clean(lead), span=origin.back_span(back.low, back.high), loss="< 1%" if loss < 0.005 else text.percent(loss, 0)),
                        metric="campaign.roi", value=back["median"], low=back.low, high=back.high, format="multiple"))  # fmt: skip
     return out
 
@@ -254,7 +254,7 @@ def pressing(found: Load, headroom: float) -> Finding:
 
 
 def _rate(value: float) -> str:
-    return text.number(round(value)) if value >= 10 else text.number(round(value, 1))
+    return text.number(round(value)) if value >= 10 else text.number(value, 1)
 
 
 def risks(plan: Design, played: Plan, found: Mapping[str, Assumption]) -> pd.DataFrame:
@@ -323,8 +323,8 @@ def actions(plan: Design, played: Plan, proof: Proof | None) -> list[Action]:
     out = []
     if played.chance < LIKELY:
         out.append(Action(say(zh="把目标调到八成把握的水平，或追加预算与触达", en="Lower the goal to what has a chance of 80%, or add budget and reach"), "operations",
-                          metric="campaign.plan", baseline=plan.goal, target=safe_goal(played, plan), due_on=due))  # fmt: skip
+                          evidence=say(zh="达成概率 {chance}", en="a chance of {chance}", chance=text.percent(played.chance, 0)), metric="campaign.plan", baseline=plan.goal, target=safe_goal(played, plan), due_on=due))  # fmt: skip
     if proof is not None:
         out.append(Action(say(zh="开始前随机留出 {n} 名用户", en="Hold out {n} at random before the start", n=text.some(proof.proposed, "user")),
-                          "operations", metric="campaign.incremental", due_on=due))  # fmt: skip
+                          "operations", evidence="" if proof.proposed < proof.held else say(zh="看出相对提升 {lift} 所需", en="needed to see a lift of {lift}", lift=text.percent(proof.lift, 0)), metric="campaign.incremental", due_on=due))  # fmt: skip
     return out
