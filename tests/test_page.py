@@ -549,6 +549,14 @@ def test_a_lazy_list_is_streamed_by_its_engine(run_dir, con):
     assert "250,000 rows" in page
 
 
+@pytest.mark.parametrize(
+    ("column", "kept"), [("user_id", True), ("device_id", True), ("content_id", False), ("campaign_id", False)]
+)
+def test_only_a_list_with_ids_of_people_is_to_be_kept_internal(run_dir, column, kept):
+    page = made(lambda: write_list("some", pd.DataFrame({column: ["x1"]})), lang="en")
+    assert ("keep it internal" in page) == kept
+
+
 def test_an_empty_list_has_its_heads(run_dir):
     made(lambda: write_list("none", pd.DataFrame({"user_id": [], "value": []})))
     assert (run_dir / "lists" / "none.csv").read_text(encoding="utf-8-sig").strip() == '"user_id","value"'

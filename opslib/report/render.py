@@ -56,7 +56,7 @@ def evidence(finding: dict[str, Any]) -> str:
         bits.append(say_no_interval(finding["no_interval"]))
     if finding["n"] is not None:
         bits.append(f"n\u00a0=\u00a0{text.number(finding['n'])}")
-    if finding["base"] is not None:
+    if finding["base"] is not None and not _told(text.write(finding["base"], kind), finding["text"]):
         bits.append(say(zh="对比 {base}", en="against {base}", base=text.write(finding["base"], kind)))
     return " · ".join(bits)
 
