@@ -148,10 +148,11 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
     sure = (found.lift.low or 0) > 0
     out = [
         Finding("campaign.lift", "good" if sure else "info",
-                say(zh="付费率与留出组相差 {lift}（{span}），活动组 {n} 人合计约 {buyers} 名付费用户。",
-                    en="The share who pay differs from the hold-out by {lift} ({span}): about {buyers} buyers among the {n} who were not held out.",
+                say(zh="付费率与留出组相差 {lift}（{span}），活动组 {n} 人合计{way}约 {buyers} 名付费用户。",
+                    en="The share who pay differs from the hold-out by {lift} ({span}): about {buyers} {way} buyers among the {n} who were not held out.",
                     lift=text.points(found.lift.value), span=text.Clean(text.interval(found.lift.low, found.lift.high, "points")),
-                    n=text.number(found.treated), buyers=text.write(round(found.buyers.value or 0), "number", sign=True)),
+                    n=text.number(found.treated), buyers=text.number(abs(round(found.buyers.value or 0))),
+                    way=say(zh="多出", en="more") if (found.buyers.value or 0) >= 0 else say(zh="少了", en="fewer")),
                 metric="campaign.incremental", value=found.lift.value, low=found.lift.low, high=found.lift.high, n=found.treated + found.held, format="points"),
         Finding("campaign.extra_revenue", "info",
                 say(zh="增量收入约 {value}（{span}）。", en="Extra revenue about {value} ({span}).", value=text.money(found.revenue.value),
