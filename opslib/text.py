@@ -111,10 +111,9 @@ class Clean(str):
 def names(values: Iterable[Any], most: int = 8) -> Clean:
     """Names out of the data as a list in a sentence, each in quotes; after `most` of them the number of the others."""
     given = [str(value) for value in values]
-    quoted = [say(zh="「{name}」", en="“{name}”", name=name) for name in given[:most]]
-    if len(given) > most:
-        quoted.append(say(zh="等 {n} 个", en="{n} in all", n=len(given)))
-    return Clean(say(zh="、", en=", ").join(quoted))
+    quoted = (say(zh="「{name}」", en="“{name}”", name=name) for name in given[:most])
+    more = say(zh="等 {n} 个", en=", {n} in all", n=len(given)) if len(given) > most else ""
+    return Clean(say(zh="、", en=", ").join(quoted) + more)
 
 
 def like(name: str, known: Iterable[str]) -> str:

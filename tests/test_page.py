@@ -609,3 +609,17 @@ def test_more_than_a_few_definitions_of_a_section_are_folded(metrics, folded):
     found = [asdict(text.term(name)) for name in text.terms()[:metrics]]
     words = render._definitions(found)
     assert words.count("<b>") == metrics and words.startswith("<details") == folded
+
+
+def test_what_is_none_or_stands_in_the_sentence_is_not_repeated_as_evidence():
+    from opslib.report import render
+
+    def proof(words, **given):
+        return render.evidence({"text": words, "value": None, "low": None, "high": None, "n": 9, "base": None, "format": "number", "no_interval": "census"} | given)  # fmt: skip
+
+    with text.speaking("en"):
+        assert proof("No hole.", value=0).startswith("a full count")
+        assert proof("12 items, 120 more.", value=12).startswith("a full count")
+        assert proof("120 more.", value=12).startswith("12 · ")
+        assert proof("It fell by 5.4 pp.", value=-0.054, low=-0.068, high=-0.04, format="points").startswith("95%")
+        assert proof("From 3.0% to 0.0%.", value=0.0, low=0.0, high=0.28, format="percent").startswith("95%")

@@ -107,3 +107,11 @@ def test_a_relative_change_carries_its_direction_at_both_ends():
     with speaking("zh"):
         assert [text.write(v, "change") for v in (0.324, -0.264, 0.0)] == ["+32.4%", "−26.4%", "0.0%"]
         assert text.interval(-0.02, 0.199, "change") == "−2.0% 至 +19.9%"
+
+
+def test_a_long_list_of_names_ends_with_how_many_there_are():
+    with speaking("zh"):
+        assert text.names(["a", "b", "c"], most=2) == "「a」、「b」等 3 个"
+        assert text.names(["a"]) == "「a」"
+    with speaking("en"):
+        assert text.names(["a", "b", "c"], most=2) == "“a”, “b”, 3 in all"

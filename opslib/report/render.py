@@ -47,7 +47,8 @@ def say_no_interval(reason: str) -> str:
 def evidence(finding: dict[str, Any]) -> str:
     """Number, interval, sample size and comparison of a finding, in one line."""
     kind, bits = finding["format"], []
-    if finding["value"] is not None and not _told(text.write(finding["value"], kind), finding["text"]):
+    none = finding["value"] == 0 and finding["low"] is None and finding["high"] is None  # the sentence says so in words
+    if finding["value"] is not None and not none and not _told(text.write(finding["value"], kind), finding["text"]):
         bits.append(text.write(finding["value"], kind))
     if finding["low"] is not None or finding["high"] is not None:
         span = text.interval(finding["low"], finding["high"], kind)
