@@ -451,7 +451,7 @@ def test_the_ends_of_an_interval_stand_in_one_cell_written_as_their_number():
         }
     )
     page = made(lambda: section("t", table=frame), lang="en")
-    assert '<td class="number">CN¥900 to CN¥1,100</td>' in page and '<td class="number">5.0% to 15.0%</td>' in page
+    assert '<td class="number">CN¥900 to CN¥1,100</td>' in page and '<td class="number">+5.0% to +15.0%</td>' in page
     assert (
         download(page).splitlines()[0]
         == "Channel,Gross revenue,Lower bound,Upper bound,Relative lift,Lift from,Lift to"
