@@ -73,7 +73,7 @@ new: $(STAMP) ## start a module: make new NAME=referral
 	@test -n "$(NAME)" || { echo "name it: make new NAME=referral"; exit 2; }
 	@$(BIN)/opslib new $(NAME)
 
-shots: $(STAMP) ## pictures of every page, desktop and phone, light and dark → outputs/shots
+shots: $(STAMP) ## pictures of every page in outputs, desktop and phone, in pieces → outputs/shots
 	@$(BIN)/python -m tests.shots
 
 lock: $(STAMP) ## renew requirements.lock after a change in pyproject.toml

@@ -84,7 +84,7 @@ class Tables:
                 say(
                     zh="缺少数据表 {names}，请先运行 opslib load {first} 文件 --source {source}",
                     en="needs the table {names}; run opslib load {first} FILE --source {source} first",
-                    names=", ".join(gone), first=gone[0], source=credentials.hidden(self.source),
+                    names=say(zh="、", en=", ").join(gone), first=gone[0], source=credentials.hidden(self.source),
                 )
             )  # fmt: skip
 
@@ -109,7 +109,7 @@ class Tables:
                     zh="数据里没有事件{gone}，有的是 {known}；请改参数，或先运行 opslib load events 文件",
                     en="no event {gone} in the data, there are {known}; change the parameter, or run opslib load events FILE first",
                     gone=quoted(gone),
-                    known=", ".join(sorted(known)[:8]),
+                    known=say(zh="、", en=", ").join(sorted(known)[:8]),
                 )
             )
 

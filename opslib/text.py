@@ -111,10 +111,9 @@ class Clean(str):
 def names(values: Iterable[Any], most: int = 8) -> Clean:
     """Names out of the data as a list in a sentence, each in quotes; after `most` of them the number of the others."""
     given = [str(value) for value in values]
-    quoted = [say(zh="「{name}」", en="“{name}”", name=name) for name in given[:most]]
-    if len(given) > most:
-        quoted.append(say(zh="等 {n} 个", en="{n} in all", n=len(given)))
-    return Clean(say(zh="、", en=", ").join(quoted))
+    quoted = (say(zh="「{name}」", en="“{name}”", name=name) for name in given[:most])
+    more = say(zh="等 {n} 个", en=", {n} in all", n=len(given)) if len(given) > most else ""
+    return Clean(say(zh="、", en=", ").join(quoted) + more)
 
 
 def like(name: str, known: Iterable[str]) -> str:
@@ -225,10 +224,6 @@ def some(n: float, noun: str) -> Clean:
     return Clean(number(n) if language() == "zh" else f"{number(n)} {noun}{'' if n == 1 else 's'}")
 
 
-def users(n: float) -> str:
-    return say(zh="{n} 人", en="{n}", n=some(n, "user"))
-
-
 def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     """0.381 → 38.1%."""
     if missing(value):
@@ -277,24 +272,29 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def _tenths(value: float) -> str:
+    return number(value, None if abs(value) < 1 or float(value).is_integer() else 1)  # 42.7, 12, 0.25
+
+
 def _counted(zh: str, en: str) -> Callable[[float], str]:
-    return lambda value: f"{number(value)} {zh if language() == 'zh' else en}"
+    return lambda value: f"{_tenths(value)} {zh if language() == 'zh' else en}"
 
 
+_TIMES = (("seconds", "秒", "s"), ("minutes", "分钟", "min"), ("hours", "小时", "h"), ("days", "天", "d"))
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "number": number,
     "count": lambda v: f"{v:,.0f}".replace("-", "−"),
     "percent": percent,
+    "change": lambda v: percent(v, sign=True),
     "points": points,
     "money": money,
     "day": day,
     "decimal": lambda v: f"{v:,.2f}".replace("-", "−"),
     "p": p_value,
     "times": lambda v: f"{v:,.2f}×".replace("-", "−"),
-    "seconds": _counted("秒", "s"),
-    "minutes": _counted("分钟", "min"),
-    "hours": _counted("小时", "h"),
-    "days": _counted("天", "d"),
+    "multiple": lambda v: number(v, 1 if abs(v) >= 1 else 2) + (" 倍" if language() == "zh" else "×"),
+    "chance": lambda v: "< 0.1%" if v < 0.001 else percent(v),
+    **{unit: _counted(zh, en) for unit, zh, en in _TIMES},
 }
 FORMATS = (*_WRITERS, "text", "user")
 
@@ -310,17 +310,29 @@ def write(value: Any, kind: str, *, sign: bool = False, limit: int = 120) -> str
     if isinstance(value, float) and math.isinf(value):
         return number(value)
     words = _WRITERS[kind](value)
-    return f"+{words}" if sign and value > 0 and not words.startswith("+") else words
+    return f"+{words}" if sign and value > 0 and re.match("[^+]*[1-9]", words) else words
+
+
+_SPACED = ("points", "multiple", *(unit for unit, _, _ in _TIMES))
+
+
+def _end(value: Any, other: Any, kind: str, sign: bool) -> str:
+    """One end of an interval: an amount has cents where the other end has them, and none beside a thousand or more."""
+    if kind not in ("number", "money") or not value or abs(value) >= 1000 or math.isinf(other):
+        return write(value, kind, sign=sign)
+    exact = abs(other) < 1000 and not all(round(float(end), 2).is_integer() for end in (value, other))
+    words = (number if kind == "number" else money)(value, digits=2 if exact else 0)
+    return f"+{words}" if sign and value > 0 else words
 
 
 def interval(low: Any, high: Any, kind: str, *, sign: bool = False) -> str:
-    """From low to high; the unit stands once, an open end is said."""
+    """From low to high; the unit stands once, one end is as exact as the other, an open end is said."""
     if missing(low) and missing(high):
         return BLANK
     if missing(low) or missing(high):
         return f"≤ {write(high, kind, sign=sign)}" if missing(low) else f"≥ {write(low, kind, sign=sign)}"
-    first, last = write(low, kind, sign=sign), write(high, kind, sign=sign)
-    tail = last.split(" ", 1)[1] if " " in last and kind in ("points", "seconds", "minutes", "hours", "days") else ""
+    first, last = _end(low, high, kind, sign), _end(high, low, kind, sign)
+    tail = last.split(" ", 1)[1] if " " in last and kind in _SPACED else ""
     if tail and tail not in ("万", "亿") and first.endswith(f" {tail}"):
         first = first.removesuffix(f" {tail}")
     return say(zh="{first} 至 {last}", en="{first} to {last}", first=Clean(first), last=Clean(last))

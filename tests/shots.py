@@ -1,10 +1,13 @@
-"""Pictures of every page as people see them: `python -m tests.shots` → outputs/shots.
+"""Pictures of every page as people see them: `make shots` → outputs/shots, cut into pieces that can be looked at in their full size.
 
-Each report and the index, at desktop and phone width, light and dark; the example report of the tests in both languages.
+The newest report of each module, language, source and subject, and the index in both languages, at desktop and phone width. A few
+seconds a page. `python -m tests.shots 'content*zh*' --media dark,print` takes some pages only, in the dark or as printed.
 """
 
 from __future__ import annotations
 
+import argparse
+import fnmatch
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+WIDTHS = {"desktop": 1280, "phone": 390}
+MEDIA: dict[str, dict[str, str]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "print": {"media": "print", "color_scheme": "light"},
+}
+SLICE = 1600  # pixels of height a piece
+STRIPS = 4  # pieces of a phone's page side by side in one picture
 # Chromium for one page from disk: no update, no sync, no background request.
 FLAGS = [
     "--no-sandbox",
@@ -45,45 +55,79 @@ def browser() -> Iterator[Any]:
 
 
 def pages(root: Path) -> list[tuple[str, Path]]:
-    """(name, file) of the newest report of each module and language, and of the index."""
+    """(name, file) of the newest report of each module, source, subject, language and status."""
     from opslib.report import index
 
     found: dict[str, Path] = {}
     for run in index.runs(root):
-        found.setdefault(f"{run['module']}-{run['lang']}-{run['status']}", root / run["folder"] / "report.html")
+        subject = [str(value) for value in run["identity"].values() if value]
+        name = "-".join([run["module"], Path(run["source"]).name, *subject, run["lang"], run["status"]])
+        found.setdefault(name, root / run["folder"] / "report.html")
     return [(name, path) for name, path in found.items() if path.exists()]
 
 
-def shoot(browser: Any, file: Path, target: Path) -> list[Path]:
-    """Four pictures of a page, whole length."""
+def shoot(browser: Any, file: Path, target: Path, media: str = "light") -> list[Path]:
+    """The page's whole length at each width, in pieces."""
     made = []
-    for size, (width, height) in SIZES.items():
-        for scheme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-            page.goto(file.as_uri())
-            made.append(target.with_name(f"{target.name}-{size}-{scheme}.png"))
-            page.screenshot(path=made[-1], full_page=True)
-            page.close()
+    for size, width in WIDTHS.items():
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.emulate_media(**MEDIA[media])
+        page.goto(file.as_uri())
+        whole = target.with_name(f"{target.name}-{size}-{media}.png")
+        page.screenshot(path=whole, full_page=True)
+        page.close()
+        made += cut(whole, 1 if size == "desktop" else STRIPS)
     return made
 
 
+def cut(whole: Path, strips: int) -> list[Path]:
+    """The picture in pieces of `strips` slices side by side; the whole is removed."""
+    from PIL import Image
+
+    made = []
+    with Image.open(whole) as image:
+        width, height = image.size
+        tops = range(0, height, SLICE)
+        for number, first in enumerate(tops[::strips], 1):
+            row = [top for top in tops if first <= top < first + strips * SLICE]
+            piece = Image.new("RGB", (len(row) * (width + 12) - 12, min(SLICE, height - first)), "#888")
+            for place, top in enumerate(row):
+                piece.paste(image.crop((0, top, width, min(top + SLICE, height))), (place * (width + 12), 0))
+            made.append(whole.with_name(f"{whole.stem}-{number:02d}.png"))
+            piece.save(made[-1])
+    whole.unlink()
+    return made
+
+
+def indexes(outputs: Path, target: Path) -> Iterator[tuple[str, Path]]:
+    """The index in both languages, set aside; the one in `outputs` is Chinese afterwards."""
+    from opslib.report import index
+
+    for lang in ("en", "zh"):
+        aside = target / f"index-{lang}.html"
+        aside.write_bytes(index.build(outputs, lang).read_bytes())
+        yield f"index-{lang}", aside
+
+
 def main() -> int:
+    asked = argparse.ArgumentParser(prog="python -m tests.shots", description=(__doc__ or "").splitlines()[0])
+    asked.add_argument(
+        "only", nargs="*", default=["*"], help="patterns of names, such as 'weekly_report*zh*' or 'index*'"
+    )
+    asked.add_argument("--media", default="light", help="light, dark or print, or some of them (default: light)")
+    options = asked.parse_args()
     if not chromium():
         print("shots: no Chromium; install it or name it in CHROMIUM", file=sys.stderr)
         return 2
-    from opslib.report import index
-
     outputs = ROOT / "outputs"
     target = outputs / "shots"
     target.mkdir(parents=True, exist_ok=True)
     with browser() as opened:
-        for lang in ("zh", "en"):
-            for path in shoot(opened, index.build(outputs, lang), target / f"index-{lang}"):
-                print(path.relative_to(ROOT))
-        for name, file in pages(outputs):
-            for path in shoot(opened, file, target / name):
-                print(path.relative_to(ROOT))
-    index.build(outputs)
+        for name, file in [*indexes(outputs, target), *pages(outputs)]:
+            if any(fnmatch.fnmatch(name, pattern) for pattern in options.only):
+                for media in options.media.split(","):
+                    made = shoot(opened, file, target / name, media)
+                    print(f"{made[0].relative_to(ROOT)} … {len(made)} pictures")
     return 0
 
 

@@ -23,6 +23,8 @@ from opslib.metrics.experiment import outcome_sums
 from opslib.models import abtest, retrospective
 from opslib.sentences import campaign as statements
 from opslib.sentences import campaign_lessons as learnt
+from opslib.sentences import campaign_people as people
+from opslib.text import speaking
 
 
 def act(user: str, day: int, event: str = "join_campaign", campaign: str | None = "c", hour: int = 12, **more) -> dict:
@@ -245,3 +247,20 @@ def test_the_hold_out_finds_the_extra_buyers_and_revenue(planted, sampled):
     assert got.treated == told["treated"]
     assert got.buyers.low < told["extra_buyers"] < got.buyers.high
     assert got.revenue.low < told["extra_revenue"] < got.revenue.high and got.roi.low > 0
+
+
+def test_events_that_equally_many_did_are_one_sentence():
+    rates = pd.DataFrame({"event": ["pay", "checkout", "click"], "users": [9, 9, 40], "targeted": 271, "rate": [9 / 271, 9 / 271, 40 / 271]})  # fmt: skip
+    with speaking("en"):
+        told = [f.text for f in people.answered(rates.assign(low=0.01, high=0.2))]
+    assert told == [
+        "Of 271 users touched, 9 did “Pay”, “Check out”: 3.3%.",
+        "Of 271 users touched, 40 did “Click”: 14.8%.",
+    ]
+
+
+def test_a_next_step_is_not_due_before_the_data_that_shows_it():
+    last = dt.date(2026, 1, 10)
+    this = retrospective.Campaign("c", "c", "tasks", dt.date(2026, 1, 1), last, False, "pay", float("nan"), float("nan"), 0.0)  # fmt: skip
+    assert statements.actions(this, None, dt.date(2026, 3, 1))[0].due_on == "2026-03-08"
+    assert statements.actions(this, None, last)[0].due_on == "2026-01-17"

@@ -13,8 +13,9 @@ import pytest
 from conftest import at, bound
 from hypothesis import given
 from hypothesis import strategies as st
+from loading import NOW, event, write
 
-from opslib import sample, text
+from opslib import connect, ledger, load, sample, text
 from opslib.errors import TooLittleError
 from opslib.metrics import content, content_readers, content_time
 from opslib.models import content_groups, content_lists, indices, place
@@ -25,6 +26,8 @@ from opslib.sentences import content as statements
 from opslib.sentences import content_more as more
 from opslib.sentences import content_time as timing
 from opslib.sentences import content_tracking as tracking
+
+NONE_ASIDE = pd.DataFrame(columns=["table", "source", "reason", "line", "rows"])
 
 
 def happened(event: str, item: str | None, n: int = 1, day: int = 5, user: str = "u", **more) -> list[dict]:
@@ -503,7 +506,7 @@ def test_posts_without_reach_are_a_trouble_and_have_no_share_of_impressions(con)
     counts = content_groups.of_posts(content_lists.judged(content_lists.clean(every)), "category")
     assert counts["impressions"].isna().all()
     with text.speaking("en"):
-        assert "not judged by exposure" in tracking.troubles(told)[0].text
+        assert "not judged by exposure" in tracking.troubles(told, NONE_ASIDE)[0].text
 
 
 def test_what_became_of_a_trouble_is_said_as_it_is():
@@ -511,8 +514,36 @@ def test_what_became_of_a_trouble_is_said_as_it_is():
         {"trouble": name, "n": 2, "of": 8, "example": "c1"} for name in ("no_position", "negative_dwell", "more_opens")
     ]
     with text.speaking("en"):
-        said = [finding.text for finding in tracking.troubles(pd.DataFrame(rows))]
+        said = [finding.text for finding in tracking.troubles(pd.DataFrame(rows), NONE_ASIDE)]
     assert "a place of their own" in said[0] and "the opens count" in said[1] and "in no rate" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("zh", "2 行事件因停留时长"), ("en", "2 events aside for their dwell time")]
+)
+def test_dwell_times_below_zero_that_loading_put_aside_are_told_on_the_content_page(tmp_path, lang, words):
+    rows = [event(f"e{i}", name="read", content_id="c1", duration_s=s) for i, s in enumerate((3.5, -1.0, -7.5))]
+    load("events", write(tmp_path / "events.csv", rows), tmp_path / "w", now=NOW)
+    with text.speaking(lang):
+        told = tracking.troubles(pd.DataFrame(columns=["trouble"]), ledger.quarantine(connect(tmp_path / "w")))
+    assert [(f.id, f.level, f.value) for f in told] == [("content.tracking.dwell", "watch", 2)]
+    assert words in told[0].text and "events.csv" in told[0].text and "duration_s" in told[0].text
+
+
+def test_the_gains_of_the_two_lists_add_up_to_the_headline(con):
+    table = pd.DataFrame({"decision": ["cull", "boost"], "gain": [142.6, 132.6], "content_id": ["a", "b"]})
+    with text.speaking("en"):
+        assert "about 276 more" in statements.headline(table, "completes")
+
+
+def test_the_algorithm_is_told_first_and_no_author_stands_out_is_said_in_words():
+    lift = pd.DataFrame({"placement": ["search", "algorithm"], "lift": [0.5, -0.1], "low": [0.4, -0.2], "high": [0.6, -0.05]})  # fmt: skip
+    crude = pd.Series({"search": 0.1, "algorithm": 0.12, "editorial": 0.1})
+    one = pd.DataFrame({"low": [0.9], "high": [1.2], "index": [1.1], "items": [8], "impressions": [900], "trend_high": [0.4]})  # fmt: skip
+    with text.speaking("en"):
+        first = more.placements(lift, crude, "editorial")[0].text
+        assert "“Algorithm” is opened 10.0% less often" in first and "20.0% more, the opposite" in first
+        assert "none is surely above or below average" in more.authors(one)[0].text
 
 
 def test_weighted_interactions_of_posts_are_counted_against_their_reach(con):

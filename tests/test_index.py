@@ -104,7 +104,7 @@ def test_the_other_reports_next_actions_are_repeated_with_their_owner_and_target
         (folder / "actions.json").write_text(json.dumps([step | {"title": f"{number}-{k}"} for k in range(3)]))
     run(tmp_path, "older", 5, source="data/x")  # made before actions were recorded
     steps = proposed("data/x", lang="zh", outputs=tmp_path)
-    assert sorted(a.title for a in steps) == ["0-0", "0-1", "1-0", "1-1"]
+    assert sorted(a.title for a in steps) == [f"「报告 module_{m}」：{m}-{n}" for m in (0, 1) for n in (0, 1)]
     assert steps[0].team == "marketing" and steps[0].target == 1.0 and steps[0].due_on == "2026-12-01"
     assert proposed("data/y", lang="zh", outputs=tmp_path) == []
 

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import time
+from dataclasses import asdict
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -124,11 +125,12 @@ def test_every_link_inside_the_page_leads_somewhere_and_no_name_is_given_twice(f
 def test_a_finding_shows_number_interval_size_and_comparison(full):
     lang, page = full
     wanted = (
-        "−3.4 个百分点 · 95% 区间 −4.1 至 −2.7 个百分点 · n\u00a0=\u00a04,802"
+        "95% 区间 −4.1 至 −2.7 个百分点 · n\u00a0=\u00a04,802"
         if lang == "zh"
-        else "−3.4 pp · 95% interval −4.1 to −2.7 pp · n\u00a0=\u00a04,802"
+        else "95% interval −4.1 to −2.7 pp · n\u00a0=\u00a04,802"
     )
     assert wanted in page
+    assert f"pp · {wanted}" not in page and f"百分点 · {wanted}" not in page  # the sentence has the number itself
     assert ("全量统计，无抽样误差" if lang == "zh" else "a full count, no sampling error") in page
     assert ("对比" if lang == "zh" else "against") in page
 
@@ -449,7 +451,7 @@ def test_the_ends_of_an_interval_stand_in_one_cell_written_as_their_number():
         }
     )
     page = made(lambda: section("t", table=frame), lang="en")
-    assert '<td class="number">CN¥900 to CN¥1,100</td>' in page and '<td class="number">5.0% to 15.0%</td>' in page
+    assert '<td class="number">CN¥900 to CN¥1,100</td>' in page and '<td class="number">+5.0% to +15.0%</td>' in page
     assert (
         download(page).splitlines()[0]
         == "Channel,Gross revenue,Lower bound,Upper bound,Relative lift,Lift from,Lift to"
@@ -547,6 +549,14 @@ def test_a_lazy_list_is_streamed_by_its_engine(run_dir, con):
     assert "250,000 rows" in page
 
 
+@pytest.mark.parametrize(
+    ("column", "kept"), [("user_id", True), ("device_id", True), ("content_id", False), ("campaign_id", False)]
+)
+def test_only_a_list_with_ids_of_people_is_to_be_kept_internal(run_dir, column, kept):
+    page = made(lambda: write_list("some", pd.DataFrame({column: ["x1"]})), lang="en")
+    assert ("keep it internal" in page) == kept
+
+
 def test_an_empty_list_has_its_heads(run_dir):
     made(lambda: write_list("none", pd.DataFrame({"user_id": [], "value": []})))
     assert (run_dir / "lists" / "none.csv").read_text(encoding="utf-8-sig").strip() == '"user_id","value"'
@@ -590,3 +600,26 @@ def test_the_title_of_a_failed_run_is_its_question_and_not_papermills_notice(lan
     )
     cells = [v4.new_markdown_cell(notice), v4.new_markdown_cell("# 活动带来了什么？ / What did the campaign bring?")]
     assert html.question(v4.new_notebook(cells=cells), lang) == asked
+
+
+@pytest.mark.parametrize(("metrics", "folded"), [(3, False), (4, True)])
+def test_more_than_a_few_definitions_of_a_section_are_folded(metrics, folded):
+    from opslib.report import render
+
+    found = [asdict(text.term(name)) for name in text.terms()[:metrics]]
+    words = render._definitions(found)
+    assert words.count("<b>") == metrics and words.startswith("<details") == folded
+
+
+def test_what_is_none_or_stands_in_the_sentence_is_not_repeated_as_evidence():
+    from opslib.report import render
+
+    def proof(words, **given):
+        return render.evidence({"text": words, "value": None, "low": None, "high": None, "n": 9, "base": None, "format": "number", "no_interval": "census"} | given)  # fmt: skip
+
+    with text.speaking("en"):
+        assert proof("No hole.", value=0).startswith("a full count")
+        assert proof("12 items, 120 more.", value=12).startswith("a full count")
+        assert proof("120 more.", value=12).startswith("12 · ")
+        assert proof("It fell by 5.4 pp.", value=-0.054, low=-0.068, high=-0.04, format="points").startswith("95%")
+        assert proof("From 3.0% to 0.0%.", value=0.0, low=0.0, high=0.28, format="percent").startswith("95%")

@@ -96,7 +96,7 @@ def test_clean_data_can_be_used_and_says_how_many_checks_passed():
         (
             "daily",
             pd.DataFrame({"day": WEEKS[:2], "rows": [10, 0], "kind": ["", "hole"]}),
-            "Days without a single event: 1; thin days: 0; the latest is 2026-01-12",
+            "1 day without a single event; the latest is 2026-01-12",
         ),
         (
             "aside",

@@ -49,6 +49,7 @@ def test_nothing_has_no_direction():
     with speaking("zh"):
         assert [text.points(v) for v in (0.0, -0.0001, 0.0004, -0.01)] == ["0.0 个百分点"] * 3 + ["−1.0 个百分点"]
         assert [text.percent(v, sign=True) for v in (0.0, -0.0001, 0.012)] == ["0.0%", "0.0%", "+1.2%"]
+        assert [text.write(v, "points", sign=True) for v in (0.0004, 0.012)] == ["0.0 个百分点", "+1.2 个百分点"]
 
 
 def test_earlier_periods_are_called_as_people_call_them():
@@ -73,3 +74,44 @@ def test_a_column_went_empty_only_where_so_few_values_are_no_chance(rows, filled
     weeks = [("campaign_id", w, 900, 72) for w in range(8)] + [("campaign_id", 8, rows, filled)]
     table = emptied(pd.DataFrame(weeks, columns=["column", "start", "rows", "filled"]))
     assert table["went_empty"].tolist() == [gone]
+
+
+def test_one_end_of_an_interval_is_as_exact_as_the_other():
+    with speaking("zh"):
+        spans = [(29.9, 10_900), (141, 190.944), (0, 2.5), (6.35, 17.71), (3, 8), (1_234.5, 2_000)]
+        assert [text.interval(low, high, "money") for low, high in spans] == [
+            "¥30 至 ¥1.09 万",
+            "¥141.00 至 ¥190.94",
+            "¥0 至 ¥2.50",
+            "¥6.35 至 ¥17.71",
+            "¥3 至 ¥8",
+            "¥1,234 至 ¥2,000",
+        ]
+        assert text.interval(-3.9, 3.95, "money", sign=True) == "−¥3.90 至 +¥3.95"
+        assert text.interval(3.04, 129.13, "multiple") == "3.0 至 129.1 倍"
+    with speaking("en"):
+        assert text.interval(3.04, 129.13, "multiple") == "3.0× to 129.1×"
+        assert text.interval(10.96, 11, "number") == "10.96 to 11.00"
+
+
+def test_a_tiny_chance_is_not_called_none():
+    assert [text.write(value, "chance") for value in (0.0, 0.0009, 0.001, 0.025)] == [
+        "< 0.1%",
+        "< 0.1%",
+        "0.1%",
+        "2.5%",
+    ]
+
+
+def test_a_relative_change_carries_its_direction_at_both_ends():
+    with speaking("zh"):
+        assert [text.write(v, "change") for v in (0.324, -0.264, 0.0)] == ["+32.4%", "−26.4%", "0.0%"]
+        assert text.interval(-0.02, 0.199, "change") == "−2.0% 至 +19.9%"
+
+
+def test_a_long_list_of_names_ends_with_how_many_there_are():
+    with speaking("zh"):
+        assert text.names(["a", "b", "c"], most=2) == "「a」、「b」等 3 个"
+        assert text.names(["a"]) == "「a」"
+    with speaking("en"):
+        assert text.names(["a", "b", "c"], most=2) == "“a”, “b”, 3 in all"

@@ -68,7 +68,7 @@ def intervals(
     _rows(
         ax,
         [
-            ax_.named(columns.value_name(label, r[label], 24), ax_.sizes(frame.loc[[i]], each))
+            ax_.named(columns.value_name(label, r[label], 28), ax_.sizes(frame.loc[[i]], each))
             for i, r in frame.iterrows()
         ],
     )

@@ -90,7 +90,7 @@ def rc() -> Any:
         "text.color": INK, "axes.labelcolor": SOFT, "xtick.color": SOFT, "ytick.color": SOFT, "axes.edgecolor": LINE,
         "axes.linewidth": 1.0, "grid.color": "#e6eaef", "grid.linewidth": 0.9, "lines.linewidth": 2.2, "lines.solid_capstyle": "round",
         "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False, "axes.axisbelow": True,
-        "xtick.major.size": 0, "ytick.major.size": 0, "xtick.major.width": 0, "axes.titlelocation": "left", "axes.titlepad": 9,
+        "xtick.major.size": 0, "ytick.major.size": 0, "xtick.major.width": 0, "xtick.major.pad": 7, "axes.titlelocation": "left", "axes.titlepad": 9,
         "figure.facecolor": "white", "axes.unicode_minus": True, "figure.dpi": 72,
     }  # fmt: skip
     return {**sns.plotting_context("notebook"), **sns.axes_style("white"), **ours}

@@ -112,7 +112,7 @@ def _card(name: str, runs: list[Run], outputs: Path, room: dict[str, int], lang:
     good = next((r for r in runs if r["status"] in ("ok", "lacking")), None)
     face = good or newest
     levels = " ".join(sorted({f["level"] for f in face["findings"]}))
-    body = [_head(face, name, lang)]
+    body = [_thumb(good, outputs, room) if good else "", _head(face, name, lang)]
     if newest["status"] != "ok":
         body.append(_alert(newest))
     if face is good and good is not None:
@@ -122,7 +122,6 @@ def _card(name: str, runs: list[Run], outputs: Path, room: dict[str, int], lang:
             else ""
         )
         body.append(_first(good, lang))
-        body.append(_thumb(good, outputs, room))
     body.append(_history(runs, room["history"]))
     return f'<article class="report" data-module="{escape(newest["module"])}" data-levels="{levels}">{"".join(body)}</article>'
 

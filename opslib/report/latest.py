@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,16 @@ def proposed(
     for run in _newest(Path(outputs), source, lang, data):
         try:
             items = json.loads((Path(outputs) / run["folder"] / "actions.json").read_text(encoding="utf-8"))
-            found += [Action(**{k: item[k] for k in _STEP if k in item}) for item in items[:each]]
+            found += [_of(run, Action(**{k: item[k] for k in _STEP if k in item})) for item in items[:each]]
         except (OSError, ValueError, TypeError):
             continue
     return found[:most]
+
+
+def _of(run: dict[str, Any], step: Action) -> Action:
+    """The action after the name of its report, as findings stand: a campaign's step does not name its campaign."""
+    title = say(zh="「{of}」：{title}", en="“{of}”: {title}", of=run["title"] or run["module"], title=Clean(step.title))
+    return replace(step, title=title)
 
 
 def _newest(outputs: Path, source: str, lang: str, data: str) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,8 @@ from opslib.text import shown
 _STARTS = "^('*[" + re.escape("".join(_FORMULA)) + "])"
 _UNGUARD = "^'(?=" + _STARTS[1:] + ")"  # the apostrophe to take off again
 
+_OF_THINGS = ("content_id", "campaign_id", "experiment_id")  # ids of no person
+
 
 def write_list(name: str, frame: Any, *, title: str = "") -> Path:
     """Write `lists/NAME.csv` beside the report (UTF-8 with BOM, formula-safe) and link to it from the page.
@@ -43,7 +45,7 @@ def write_list(name: str, frame: Any, *, title: str = "") -> Path:
     path, aside = folder / f"{name}.csv", folder / f".{name}.new"
     rows = _write(aside, frame)
     aside.replace(path)
-    ids = any(str(column).endswith("id") for column in frame.columns)
+    ids = any(str(column).endswith("id") and str(column) not in _OF_THINGS for column in frame.columns)
     show({"kind": "list", "name": name, "title": shown(title), "rows": rows, "ids": ids})
     return path
 

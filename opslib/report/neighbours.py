@@ -92,7 +92,7 @@ def _unspoken(run: Run) -> tuple[str, tuple[str, ...]]:
 def _html(run: Run, before: Run | None, after: Run | None, twin: Run | None) -> str:
     with speaking(run["lang"]):
         named = ((before, "prev", say(zh="上一期", en="Previous")), (after, "next", say(zh="下一期", en="Next")))
-        marks = [(other, f'rel="{rel}"', f"{words} {shown(period(other), 20)}") for other, rel, words in named if other]
+        marks = [(other, f'rel="{rel}"', f"{words} {shown(period(other), 26)}") for other, rel, words in named if other]
     if twin:
         lang, words = ("en", "English") if twin["lang"] == "en" else ("zh-CN", "中文")
         marks.append((twin, f'lang="{lang}" hreflang="{lang}"', words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -46,7 +47,8 @@ def say_no_interval(reason: str) -> str:
 def evidence(finding: dict[str, Any]) -> str:
     """Number, interval, sample size and comparison of a finding, in one line."""
     kind, bits = finding["format"], []
-    if finding["value"] is not None:
+    none = finding["value"] == 0 and finding["low"] is None and finding["high"] is None  # the sentence says so in words
+    if finding["value"] is not None and not none and not _told(text.write(finding["value"], kind), finding["text"]):
         bits.append(text.write(finding["value"], kind))
     if finding["low"] is not None or finding["high"] is not None:
         span = text.interval(finding["low"], finding["high"], kind)
@@ -55,9 +57,16 @@ def evidence(finding: dict[str, Any]) -> str:
         bits.append(say_no_interval(finding["no_interval"]))
     if finding["n"] is not None:
         bits.append(f"n\u00a0=\u00a0{text.number(finding['n'])}")
-    if finding["base"] is not None:
+    if finding["base"] is not None and not _told(text.write(finding["base"], kind), finding["text"]):
         bits.append(say(zh="对比 {base}", en="against {base}", base=text.write(finding["base"], kind)))
     return " · ".join(bits)
+
+
+def _told(number: str, sentence: str) -> bool:
+    """Whether the sentence has the number already, with or without its direction: then it need not stand twice."""
+    plain = number.lstrip("+−")
+    forms = {plain, plain.replace(".0%", "%")}
+    return any(re.search(rf"(?<![\d.,]){re.escape(form)}(?![.,]?\d)", sentence) for form in forms)
 
 
 def finding(finding: dict[str, Any], anchor: str = "") -> str:
@@ -88,10 +97,19 @@ def section(part: dict[str, Any]) -> str:
         out.append(figure(part["figure"]))
     if part["table"] and (part["table"]["rows"] or not part["figure"]):
         out.append(grid.draw(part["table"], part["title"], part["id"]))
-    out += [definition(term) for term in part["definitions"]]
+    out.append(_definitions(part["definitions"]))
     if part["note"]:
         out.append(f'<p class="note">{escape(part["note"])}</p>')
     return f'<section aria-labelledby="{anchor}">{"".join(out)}</section>'
+
+
+def _definitions(terms: list[dict[str, Any]], most: int = 3) -> str:
+    """What the section's numbers mean; more than a few are folded."""
+    words = "".join(map(definition, terms))
+    if len(terms) <= most:
+        return words
+    head = say(zh="{n} 个指标的定义", en="Definitions of {n} metrics", n=len(terms))
+    return f'<details class="more"><summary>{head}</summary>{words}</details>'
 
 
 def heading(title: str, anchor: str) -> str:

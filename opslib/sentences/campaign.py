@@ -113,11 +113,17 @@ def money(spent: Money, this: Campaign) -> Finding:
             en="No reward and no spend is on record: the cost is unknown, and no ROI is given.",
         )
         return Finding("campaign.cost", "watch", words, metric="campaign.cost")
+    ordered = (
+        say(zh="带活动编号的订单 {orders} 笔、净额 {revenue}，其中多少是增量见下文", en="{orders} orders in its name, {revenue} net, not all of it extra",
+            orders=text.number(spent.orders), revenue=text.money(spent.revenue))
+        if spent.orders
+        else say(zh="没有带活动编号的订单", en="no order is in its name")
+    )  # fmt: skip
     words = say(
-        zh="成本 {cost}（奖励 {rewards}，投放 {media}）{budget}；带活动编号的订单 {orders} 笔、净额 {revenue}，其中多少是增量见下文。",
-        en="Cost {cost} (rewards {rewards}, media {media}){budget}; {orders} orders in its name, {revenue} net, not all of it extra.",
+        zh="成本 {cost}（奖励 {rewards}，投放 {media}）{budget}；{ordered}。",
+        en="Cost {cost} (rewards {rewards}, media {media}){budget}; {ordered}.",
         cost=text.money(spent.cost), rewards=text.money(spent.rewards), media=text.money(spent.media), budget=text.Clean(_budget(spent, this)),
-        orders=text.number(spent.orders), revenue=text.money(spent.revenue),
+        ordered=text.Clean(ordered),
     )  # fmt: skip
     over = not missing(this.budget) and spent.cost > this.budget
     return Finding(
@@ -142,10 +148,11 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
     sure = (found.lift.low or 0) > 0
     out = [
         Finding("campaign.lift", "good" if sure else "info",
-                say(zh="付费率比留出组高 {lift}（{span}），{n} 名被触达用户合计多出约 {buyers} 名付费用户。",
-                    en="The share who pay is {lift} above the hold-out ({span}): about {buyers} extra buyers among {n} treated.",
+                say(zh="付费率与留出组相差 {lift}（{span}），活动组 {n} 人合计{way}约 {buyers} 名付费用户。",
+                    en="The share who pay differs from the hold-out by {lift} ({span}): about {buyers} {way} buyers among the {n} who were not held out.",
                     lift=text.points(found.lift.value), span=text.Clean(text.interval(found.lift.low, found.lift.high, "points")),
-                    n=text.number(found.treated), buyers=text.number(round(found.buyers.value or 0))),
+                    n=text.number(found.treated), buyers=text.number(abs(round(found.buyers.value or 0))),
+                    way=say(zh="多出", en="more") if (found.buyers.value or 0) >= 0 else say(zh="少了", en="fewer")),
                 metric="campaign.incremental", value=found.lift.value, low=found.lift.low, high=found.lift.high, n=found.treated + found.held, format="points"),
         Finding("campaign.extra_revenue", "info",
                 say(zh="增量收入约 {value}（{span}）。", en="Extra revenue about {value} ({span}).", value=text.money(found.revenue.value),
@@ -165,7 +172,7 @@ def extra(found: Extra, this: Campaign) -> list[Finding]:
                 value=found.roi.value,
                 low=found.roi.low,
                 high=found.roi.high,
-                format="times",
+                format="multiple",
             )
         )
     return out
@@ -176,9 +183,9 @@ def caused(found: Extra | None, this: Campaign) -> list[Finding]:
     return [] if found is None else extra(found, this)
 
 
-def actions(this: Campaign, known: Extra | None, *, days: int = 7) -> list[Action]:
-    """What to keep and what to try next time."""
-    due = str(this.last + dt.timedelta(days=days))
+def actions(this: Campaign, known: Extra | None, until: dt.date, *, days: int = 7) -> list[Action]:
+    """What to keep and what to try next time; due `days` after the campaign, or after the data that showed it."""
+    due = str(max(this.last, until) + dt.timedelta(days=days))
     if known is None and not this.running:
         return [
             Action(

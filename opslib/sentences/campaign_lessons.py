@@ -28,17 +28,17 @@ def compared(rows: pd.DataFrame, plan: Planned, this: Campaign) -> list[Finding]
 
 
 def _compared(row, unequal: bool) -> Finding:  # type: ignore[no-untyped-def]
-    kind = {"cost": "money", "revenue": "money", "roi": "times"}.get(row.quantity, "number")
+    kind = {"cost": "money", "revenue": "money", "roi": "multiple"}.get(row.quantity, "number")
     value, middle, low, high = (
-        origin.back(v) if kind == "times" else text.write(round(v), kind)
-        for v in (row.actual, row.plan, row.plan_low, row.plan_high)
+        v if kind == "multiple" else round(v) for v in (row.actual, row.plan, row.plan_low, row.plan_high)
     )
     place = (say(zh="天数不同，不作判断", en="of unequally many days, not judged") if unequal
              else say(zh="在预计区间内", en="inside the range") if row.plan_low <= row.actual <= row.plan_high
              else say(zh="高于预计区间", en="above the range") if row.actual > row.plan_high else say(zh="低于预计区间", en="below the range"))  # fmt: skip
     bad = (row.actual > row.plan_high) if row.quantity == "cost" else (row.actual < row.plan_low)
-    words = say(zh="{name}实际 {value}，策划预计 {middle}（{low} 至 {high}），{place}。", en="{name}: {value} against {middle} planned ({low} to {high}), {place}.",
-                name=columns.value_name("quantity", row.quantity), value=value, middle=middle, low=low, high=high, place=place)  # fmt: skip
+    words = say(zh="{name}实际 {value}，策划预计 {middle}（{span}），{place}。", en="{name}: {value} against {middle} planned ({span}), {place}.",
+                name=columns.value_name("quantity", row.quantity), value=text.write(value, kind), middle=text.write(middle, kind),
+                span=text.Clean(text.interval(low, high, kind)), place=place)  # fmt: skip
     return Finding(f"campaign.plan.{row.quantity}", "watch" if bad and not unequal else "info", words, metric="campaign.plan", value=row.actual, base=row.plan, format=kind, no_interval="census")  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def generations(rows: pd.DataFrame) -> list[Finding]:
                 value=k,
                 n=later.users.sum(),
                 format="decimal",
-                no_interval="definition",
+                no_interval=say(zh="全部被邀请者", en="all who were invited"),
             )
         )
     return out
@@ -209,7 +209,7 @@ def honest(facts: Facts) -> list[Finding]:
         out.append(Finding("campaign.roi.honest", "info",
                            say(zh="若未向待复核账号发奖，投资回报率为 {clean}，现为 {whole}。", en="Had those accounts been paid nothing, ROI would be {clean}; it is {whole}.",
                                clean=origin.back(back.value), whole=origin.back(facts.extra.roi.value)),
-                           metric="campaign.roi", value=back.value, low=back.low, high=back.high, format="times"))  # fmt: skip
+                           metric="campaign.roi", value=back.value, low=back.low, high=back.high, format="multiple"))  # fmt: skip
     return out
 
 
@@ -238,9 +238,11 @@ def lessons(facts: Facts) -> pd.DataFrame:
 def learnt(rows: pd.DataFrame) -> Finding:
     """How much there is of each."""
     n = rows.lesson.value_counts()
+    counted = [(n.get("keep", 0), say(zh="保留 {n} 条", en="{n} to keep", n=int(n.get("keep", 0)))), (n.get("stop", 0), say(zh="停止 {n} 条", en="{n} to stop", n=int(n.get("stop", 0)))),
+               (n.get("try", 0), say(zh="尝试 {n} 条", en="{n} to try", n=int(n.get("try", 0))))]  # fmt: skip
     return Finding("campaign.lessons", "info",
-                   say(zh="保留 {keep} 条，停止 {stop} 条，尝试 {new} 条，已写入模板供下次策划。", en="{keep} to keep, {stop} to stop, {new} to try; written to a template for the next plan.",
-                       keep=int(n.get("keep", 0)), stop=int(n.get("stop", 0)), new=int(n.get("try", 0))))  # fmt: skip
+                   say(zh="{lessons}，已写入模板供下次策划。", en="{lessons}; written to a template for the next plan.",
+                       lessons=text.Clean(say(zh="、", en=", ").join(words for some, words in counted if some))))  # fmt: skip
 
 
 def template(facts: Facts, rows: pd.DataFrame) -> pd.DataFrame:

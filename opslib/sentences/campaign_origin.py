@@ -18,23 +18,21 @@ def goal_written(this: Campaign, value: float) -> str:
     """A value of the goal: money, or people."""
     if this.in_money:
         return text.money(round(value))
-    return text.users(round(value))
+    return people(round(value))
+
+
+def people(n: float) -> str:
+    return say(zh="{n} 人", en="{n}", n=text.some(n, "user"))
 
 
 def back(value: float | None) -> str:
     """A return on the cost, as a multiple of it."""
-    return say(zh="{n} 倍", en="{n}×", n=_times(value))
-
-
-def _times(value: float | None) -> str:
-    return text.number(value, 1 if not missing(value) and abs(value or 0.0) >= 1 else 2)
+    return text.write(value, "multiple")
 
 
 def back_span(low: float | None, high: float | None) -> text.Clean:
     """Both ends of it; one that is not known is left open."""
-    if missing(low) or missing(high):
-        return text.Clean(text.interval(low, high, "times"))
-    return text.Clean(say(zh="{low} 至 {high} 倍", en="{low}× to {high}×", low=_times(low), high=_times(high)))
+    return text.Clean(text.interval(low, high, "multiple"))
 
 
 def goal_name(this: Campaign) -> str:

@@ -39,13 +39,17 @@ def answered(rates: pd.DataFrame) -> list[Finding]:
                 metric="campaign.response",
             )
         ]
-    return [
-        Finding(f"campaign.response.{row.event}", "info",
-                say(zh="触达 {n} 人，其中 {hits} 人做了「{event}」，响应率 {rate}。", en="Of {n} touched, {hits} did {event}: {rate}.",
-                    n=text.some(row.targeted, "user"), hits=text.number(row.users), event=columns.value_name("event", row.event), rate=text.percent(row.rate)),
-                metric="campaign.response", value=row.rate, low=row.low, high=row.high, n=row.targeted, format="percent")
-        for row in known.itertuples()
-    ]  # fmt: skip
+    return [_answer(rows) for _, rows in known.groupby("users", sort=False)]
+
+
+def _answer(rows: pd.DataFrame) -> Finding:
+    """One sentence for the events that equally many did."""
+    row = rows.iloc[0]
+    words = say(zh="触达 {n} 人，其中 {hits} 人做了{events}，响应率 {rate}。", en="Of {n} touched, {hits} did {events}: {rate}.",
+                n=text.some(row.targeted, "user"), hits=text.number(row.users), rate=text.percent(row.rate),
+                events=text.names(columns.value_name("event", event) for event in rows.event))  # fmt: skip
+    return Finding(f"campaign.response.{row.event}", "info", words, metric="campaign.response", value=row.rate, low=row.low,
+                   high=row.high, n=row.targeted, format="percent")  # fmt: skip
 
 
 def came(who: pd.DataFrame) -> list[Finding]:
@@ -56,7 +60,8 @@ def came(who: pd.DataFrame) -> list[Finding]:
         return [Finding("campaign.who", "info", say(zh="期内没有参与者。", en="Nobody took part while it ran."))]
     mix = text.Clean(
         say(zh="、", en=", ").join(
-            f"{columns.value_name('came_as', r.kind)} {text.percent(r.users / total, 0)}" for r in part.itertuples()
+            f"{columns.value_name('came_as', r.kind).lower()} {text.percent(r.users / total, 0)}"
+            for r in part.itertuples()
         )
     )
     out = [
@@ -81,7 +86,7 @@ def came(who: pd.DataFrame) -> list[Finding]:
             )
         )
         words = say(zh="参与者中的{kind}用户有 {rate} 在第二周仍活跃{beside}。", en="Of those who took part, {rate} ({kind}) were active in the second week{beside}.",
-                    kind=columns.value_name("came_as", row.kind), rate=text.percent(row.rate), beside=text.Clean(beside))  # fmt: skip
+                    kind=columns.value_name("came_as", row.kind).lower(), rate=text.percent(row.rate), beside=text.Clean(beside))  # fmt: skip
         out.append(
             Finding(
                 f"campaign.stayed.{row.kind}",
@@ -131,11 +136,11 @@ def spreading(both: tuple[Range, Range], listed: pd.DataFrame, inviters: pd.Data
     """K of the referral, and without the accounts up for review."""
     out = []
     names = (
-        say(zh="全部邀请人", en="all inviters"),
+        say(zh="全部邀请人", en="of all inviters"),
         say(zh="剔除待复核账号后", en="without the accounts up for review"),
     )
     for id, name, found in zip(("all", "honest"), names, both, strict=True):
-        words = say(zh="{name}的 K 为 {k}（{span}）。", en="K of {name} is {k} ({span}).", name=name, k=f"{found.value:.2f}",
+        words = say(zh="{name}的 K 为 {k}（{span}）。", en="K {name} is {k} ({span}).", name=name, k=f"{found.value:.2f}",
                     span=text.Clean(text.interval(found.low, found.high, "decimal")))  # fmt: skip
         if id == "all" or len(listed):
             out.append(
@@ -178,14 +183,19 @@ def need_inviters(inviters: pd.DataFrame) -> None:
     TooLittleError  if fewer than two users invited.
     """
     if len(inviters) < 2:
-        raise TooLittleError(say(zh="该活动没有邀请记录，不计算 K", en="nobody invited in the campaign's name: no K"))
+        raise TooLittleError(
+            say(
+                zh="带该活动编号的邀请不足两次，不计算 K；有邀请的活动请用参数「campaign_id」指定",
+                en="fewer than two users invited in the campaign's name: no K; name a campaign with invitations in campaign_id",
+            )
+        )
 
 
-def review(this: Campaign, listed: pd.DataFrame, *, days: int = 7) -> list[Action]:
-    """Who looks at the list, when there is one."""
+def review(this: Campaign, listed: pd.DataFrame, until: dt.date, *, days: int = 7) -> list[Action]:
+    """Who looks at the list, when there is one; due `days` after the campaign, or after the data that showed it."""
     if listed.empty:
         return []
-    due = str(this.last + dt.timedelta(days=days))
+    due = str(max(this.last, until) + dt.timedelta(days=days))
     return [
         Action(
             say(

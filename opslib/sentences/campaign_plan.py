@@ -41,12 +41,12 @@ def _written(plan: Design, value: float) -> str:
     """A value of the goal: money, or people who did what it counts."""
     if plan.goal_metric == "revenue":
         return text.money(round(value))
-    return text.users(round(value))
+    return origin.people(round(value))
 
 
 def _span(plan: Design, low: float, high: float) -> text.Clean:
-    write = text.money if plan.goal_metric == "revenue" else text.number
-    return text.Clean(say(zh="{low} 至 {high}", en="{low} to {high}", low=write(round(low)), high=write(round(high))))
+    kind = "money" if plan.goal_metric == "revenue" else "number"
+    return text.Clean(text.interval(round(low), round(high), kind))
 
 
 def verdict(plan: Design, played: Plan) -> str:
@@ -75,15 +75,19 @@ def goal(plan: Design, played: Plan) -> list[Finding]:
         Finding("plan.chance", level,
                 say(zh="模拟中有 {chance} 达到目标「{name}」{goal}：{judged}。", en="{chance} of the simulated campaigns reach the goal of {goal} ({name}): {judged}.",
                     name=counted(plan), chance=text.percent(chance, 0), goal=_written(plan, plan.goal), judged=judged),
-                metric="campaign.plan", value=chance, format="percent", no_interval="definition"),
+                metric="campaign.plan", value=round(chance, 2), format="percent", no_interval=_simulated(played)),
         Finding("plan.expected", "info",
                 say(zh="预计 {value}，95% 的模拟在 {span}。", en="Expect {value}; 95% of the simulations lie in {span}.",
                     value=_written(plan, row["median"]), span=_span(plan, row.low, row.high)),
                 metric="campaign.plan", value=row["median"], low=row.low, high=row.high, format="money" if plan.goal_metric == "revenue" else "number"),
         Finding("plan.safe_goal", "info",
                 say(zh="若要有八成把握，目标宜定为 {value}。", en="A goal with a chance of 80% is {value}.", value=_written(plan, safe)),
-                metric="campaign.plan", value=safe, format="money" if plan.goal_metric == "revenue" else "number", no_interval="definition"),
+                metric="campaign.plan", value=safe, format="money" if plan.goal_metric == "revenue" else "number", no_interval=_simulated(played)),
     ]  # fmt: skip
+
+
+def _simulated(played: Plan) -> str:
+    return say(zh="{n} 次模拟", en="{n} simulations", n=text.Clean(text.write(len(played.draws), "count")))
 
 
 def goal_mark(plan: Design) -> dict[float, str]:
@@ -109,7 +113,7 @@ def basis(found: Assumption) -> str:
         "both": say(zh="{n} 次同类同阶段活动", en="{n} of the kind in this stage", n=text.some(found.n, "past campaign")),
         "stage": say(zh="{n} 次同阶段各类活动", en="{n} of all kinds in this stage", n=text.some(found.n, "past campaign")),
         "kind": say(zh="{n} 次同类活动", en="{n} of the kind", n=text.some(found.n, "past campaign")),
-        "one": say(zh="仅 1 次同类活动，离散程度取自各类活动", en="one past campaign of the kind, with the spread between all kinds"),
+        "one": say(zh="仅 1 次同类活动，波动范围取自各类活动", en="one past campaign of the kind, with the spread between all kinds"),
         "all": say(zh="{n} 次各类活动", en="{n} of all kinds", n=text.some(found.n, "past campaign")),
         "hand": say(zh="人工给定", en="set by hand"),
         "fixed": say(zh="按定义", en="by definition"),
@@ -127,7 +131,7 @@ def assumed(found: Mapping[str, Assumption]) -> list[Finding]:
     out = []
     if weak:
         out.append(Finding("plan.assumptions.thin", "watch",
-                           say(zh="同类活动不足两次，以下假设的离散程度借自各类活动：{names}。", en="Under two past campaigns of the kind: these assumptions borrow their spread from "
+                           say(zh="同类活动不足两次，下列假设的波动范围借自各类活动：{names}。", en="Under two past campaigns of the kind: these assumptions borrow their spread from "
                                "all kinds: {names}.", names=text.names(weak)), metric="campaign.plan"))  # fmt: skip
     else:
         out.append(Finding("plan.assumptions.firm", "info",
@@ -154,11 +158,7 @@ def assumption_table(found: Mapping[str, Assumption]) -> pd.DataFrame:
     for a in found.values():
         known = a.source != "none"
         low, high = a.ends()
-        span = (
-            say(zh="{low} 至 {high}", en="{low} to {high}", low=_value(a, low), high=_value(a, high))
-            if known and a.spread.sd > 0
-            else None
-        )
+        span = _range(a, low, high) if known and a.spread.sd > 0 else None
         rows.append((a.name, _value(a, a.spread.mean) if known else None, span, basis(a)))
     return pd.DataFrame(rows, columns=["assumption", "estimate", "range", "basis"])
 
@@ -167,6 +167,11 @@ def _value(found: Assumption, value: float) -> str:
     if found.spread.kind == "rate":
         return text.percent(value)
     return text.money(value) if found.name in ("value", "reward") else _count(value)
+
+
+def _range(found: Assumption, low: float, high: float) -> str:
+    kind = "percent" if found.spread.kind == "rate" else "money" if found.name in ("value", "reward") else ""
+    return text.interval(low, high, kind) if kind else f"{_count(low)}{say(zh=' 至 ', en=' to ')}{_count(high)}"
 
 
 def _count(value: float) -> str:
@@ -189,8 +194,8 @@ def money(plan: Design, played: Plan, found: Mapping[str, Assumption]) -> list[F
     loss = float((played.draws.roi < 0).mean())
     out.append(Finding("plan.roi", "watch" if loss > 0.2 else "info",
                        say(zh="{lead}（{span}），亏本概率 {loss}；成本只含奖励、投放和固定成本，不含人工。", en="{lead} ({span}); the chance of a loss is {loss}. The cost is rewards, "
-                           "media and fixed cost, no labour.", lead=text.Clean(lead), span=origin.back_span(back.low, back.high), loss=text.percent(loss, 0)),
-                       metric="campaign.roi", value=back["median"], low=back.low, high=back.high, format="times"))  # fmt: skip
+                           "media and fixed cost, no labour.", lead=text.Clean(lead), span=origin.back_span(back.low, back.high), loss="< 1%" if loss < 0.005 else text.percent(loss, 0)),
+                       metric="campaign.roi", value=back["median"], low=back.low, high=back.high, format="multiple"))  # fmt: skip
     return out
 
 
@@ -210,12 +215,9 @@ def result_table(plan: Design, played: Plan, found: Mapping[str, Assumption]) ->
     hidden |= {"conversions"} if plan.quantity == "participants" else set()
     rows = []
     for name, row in played.table.drop(index=sorted(hidden)).iterrows():
-        kind = {"revenue": "money", "cost": "money", "roi": "times"}.get(str(name), "number")
-        low, middle, high = (
-            origin.back(v) if kind == "times" else text.write(round(v), kind)
-            for v in (row.low, row["median"], row.high)
-        )
-        rows.append((name, middle, say(zh="{low} 至 {high}", en="{low} to {high}", low=low, high=high)))
+        kind = {"revenue": "money", "cost": "money", "roi": "multiple"}.get(str(name), "number")
+        low, middle, high = (v if kind == "multiple" else round(v) for v in (row.low, row["median"], row.high))
+        rows.append((name, text.write(middle, kind), text.interval(low, high, kind)))
     return pd.DataFrame(rows, columns=["quantity", "estimate", "range"])
 
 
@@ -239,27 +241,20 @@ def proving(found: Proof | None, event: str) -> Finding:
     else:
         words = say(zh="{lead}；计划留出 {n} 人，只能看出 {shows} 以上的提升。", en="{lead}; the {n} planned only show lifts from {shows} on.",
                     lead=text.Clean(lead), n=text.number(found.planned), shows=text.percent(found.shows, 0))  # fmt: skip
-    return Finding(
-        "plan.proof",
-        "good" if found.enough else "watch",
-        words,
-        metric="experiment.power",
-        value=found.held,
-        no_interval="definition",
-    )
+    return Finding("plan.proof", "good" if found.enough else "watch", words, metric="experiment.power", value=found.held,
+                   no_interval=say(zh="按样本量公式", en="by the formula for sample sizes"))  # fmt: skip
 
 
 def pressing(found: Load, headroom: float) -> Finding:
     """What engineering must be ready for."""
     words = say(zh="请准备每秒 {high} 次请求的峰值（预计 {usual}，已含 {room} 倍余量）；过往最忙一分钟为每秒 {past} 次，依据 {n} 次活动。",
                 en="Be ready for a peak of {high} requests a second ({usual} expected, {room}× headroom included); the busiest minute so far had {past} a second, over {n}.", high=_rate(found.high), usual=_rate(found.expected), room=text.number(headroom), past=_rate(found.past), n=text.some(found.n, "campaign"))  # fmt: skip
-    return Finding(
-        "plan.load", "info", words, metric="campaign.load", value=found.high, n=found.n, no_interval="definition"
-    )
+    return Finding("plan.load", "info", words, metric="campaign.load", value=found.high, n=found.n, format="count",
+                   no_interval=say(zh="上限由过往最坏一次推出", en="an upper bound, from the worst so far"))  # fmt: skip
 
 
 def _rate(value: float) -> str:
-    return text.number(round(value)) if value >= 10 else text.number(round(value, 1))
+    return text.number(round(value)) if value >= 10 else text.number(value, 1)
 
 
 def risks(plan: Design, played: Plan, found: Mapping[str, Assumption]) -> pd.DataFrame:
@@ -328,8 +323,8 @@ def actions(plan: Design, played: Plan, proof: Proof | None) -> list[Action]:
     out = []
     if played.chance < LIKELY:
         out.append(Action(say(zh="把目标调到八成把握的水平，或追加预算与触达", en="Lower the goal to what has a chance of 80%, or add budget and reach"), "operations",
-                          metric="campaign.plan", baseline=plan.goal, target=safe_goal(played, plan), due_on=due))  # fmt: skip
+                          evidence=say(zh="达成概率 {chance}", en="a chance of {chance}", chance=text.percent(played.chance, 0)), metric="campaign.plan", baseline=plan.goal, target=safe_goal(played, plan), due_on=due))  # fmt: skip
     if proof is not None:
         out.append(Action(say(zh="开始前随机留出 {n} 名用户", en="Hold out {n} at random before the start", n=text.some(proof.proposed, "user")),
-                          "operations", metric="campaign.incremental", due_on=due))  # fmt: skip
+                          "operations", evidence="" if proof.proposed < proof.held else say(zh="看出相对提升 {lift} 所需", en="needed to see a lift of {lift}", lift=text.percent(proof.lift, 0)), metric="campaign.incremental", due_on=due))  # fmt: skip
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from opslib import text
+from opslib import columns, text
 from opslib.models.budget import AllocationRisk
 from opslib.models.credits import UNATTRIBUTED
 from opslib.report.finding import Action, Finding
@@ -65,7 +65,7 @@ def attribution_note() -> str:
     )
 
 
-def journeys(paths: pd.DataFrame) -> Finding | None:
+def journeys(paths: pd.DataFrame, by: str) -> Finding | None:
     """The most common path to a first payment."""
     rows = paths[paths["path"] != ""]
     if rows.empty:
@@ -77,7 +77,7 @@ def journeys(paths: pd.DataFrame) -> Finding | None:
         say(
             zh="人群「{persona}」最常见的首次付费路径是「{path}」（{n} 次）。",
             en="The most common path to a first payment of “{persona}” is “{path}” ({n} times).",
-            persona=text.shown(top["persona"]),
+            persona=columns.value_name(by, top["persona"]),
             path=text.shown(top["path"], 120),
             n=text.number(top["conversions"]),
         ),
@@ -89,9 +89,10 @@ def journeys(paths: pd.DataFrame) -> Finding | None:
     )
 
 
-def named_paths(paths: pd.DataFrame) -> pd.DataFrame:
-    """The paths as a reader sees them: one without a touch says so."""
-    return paths.assign(path=paths["path"].replace("", say(zh="（回溯期内无触点）", en="(no touch in the look-back)")))
+def named_paths(paths: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The paths as a reader sees them: whose they are in words, and one without a touch says so."""
+    told = paths["path"].replace("", say(zh="（回溯期内无触点）", en="(no touch in the look-back)"))
+    return paths.assign(path=told, persona=[columns.value_name(by, name) for name in paths["persona"]])
 
 
 def response(table: pd.DataFrame) -> list[Finding]:

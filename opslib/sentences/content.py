@@ -42,9 +42,14 @@ def headline(table: pd.DataFrame, outcome: str) -> str:
         en="Stop showing {cull} items and push {boost}: about {gain} more {what} a week.",
         cull=len(cull),
         boost=len(boost),
-        gain=text.number(round(float(cull["gain"].sum() + boost["gain"].sum()))),
+        gain=text.number(_whole(cull) + _whole(boost)),
         what=outcome_name(outcome),
     )
+
+
+def _whole(rows: pd.DataFrame) -> int:
+    """What a list brings a week, as its own sentence says it: the two add up on the page."""
+    return round(float(rows["gain"].sum()))
 
 
 def evidence(table: pd.DataFrame, decision: str, outcome: str) -> list[str]:
@@ -68,8 +73,8 @@ def _evidence(row: dict[str, Any], outcome: str) -> str:
     )
 
 
-def cull(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list[Finding]:
-    """What to stop showing: the list as a whole, then the items that waste most."""
+def cull(table: pd.DataFrame, outcome: str, rules: Rules) -> list[Finding]:
+    """What to stop showing: the list as a whole, then the item that wastes most."""
     rows = chosen(table, "cull")
     if rows.empty:
         return [_nothing("cull", table, rules.cull_below)]
@@ -80,14 +85,14 @@ def cull(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list
         share=text.percent(rows["week"].sum() / table["week"].sum()),
         limit=text.percent(rules.cull_below, 0),
         what=outcome_name(outcome),
-        gain=text.number(round(float(rows["gain"].sum()))),
+        gain=text.number(_whole(rows)),
         wrong=_few(float(rows["wrong"].sum())),
     )
-    return _listed("cull", words, rows, table, outcome, most)
+    return _listed("cull", words, rows, table, outcome)
 
 
-def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> list[Finding]:
-    """What deserves more exposure: the list as a whole, then the items that would bring most.
+def boost(table: pd.DataFrame, outcome: str, rules: Rules) -> list[Finding]:
+    """What deserves more exposure: the list as a whole, then the item that would bring most.
 
     Nothing where nobody tells how often items were shown: `cull` has said so.
     """
@@ -104,16 +109,14 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules, most: int = 3) -> lis
         limit=text.write(rules.boost_above, "times"),
         times=f"{rules.boost_times:g}×",
         what=outcome_name(outcome),
-        gain=text.number(round(float(rows["gain"].sum()))),
+        gain=text.number(_whole(rows)),
         wrong=_few(float(rows["wrong"].sum())),
     )
-    return _listed("boost", words, rows, table, outcome, most)
+    return _listed("boost", words, rows, table, outcome)
 
 
-def _listed(
-    decision: str, words: str, rows: pd.DataFrame, table: pd.DataFrame, outcome: str, most: int
-) -> list[Finding]:
-    """The list as a whole, then its first items."""
+def _listed(decision: str, words: str, rows: pd.DataFrame, table: pd.DataFrame, outcome: str) -> list[Finding]:
+    """The list as a whole, which is what is to be done; then its first item, to show what the evidence looks like."""
     whole = Finding(
         f"content.{decision}",
         "act",
@@ -123,21 +126,21 @@ def _listed(
         n=len(table),
         no_interval="census",
     )
-    return [whole, *(_item(decision, row, outcome) for row in rows.head(most).to_dict("records"))]
+    return [whole, _item(decision, rows.iloc[0].to_dict(), outcome)]
 
 
 def _item(decision: str, row: dict[str, Any], outcome: str) -> Finding:
     return Finding(
         f"content.{decision}.{row['content_id']}",
-        "act",
+        "info",
         say(
-            zh="{verb}「{title}」（「{category}」）：{why}；判错概率 {wrong}。",
-            en="{verb} “{title}” (“{category}”): {why}; chance of being wrong {wrong}.",
-            verb=say(zh="停止展示", en="Stop showing") if decision == "cull" else say(zh="多展示", en="Push"),
+            zh="最该{verb}的是「{title}」（「{category}」）：{why}；判错概率 {wrong}。",
+            en="First to {verb}: “{title}” (“{category}”), {why}; chance of being wrong {wrong}.",
+            verb=say(zh="停止展示", en="stop showing") if decision == "cull" else say(zh="多展示", en="push"),
             title=_title(row),
             category=row["category"],
             why=text.Clean(_evidence(row, outcome)),
-            wrong=_chance(row["wrong"]),
+            wrong=text.write(row["wrong"], "chance"),
         ),
         metric="content.index",
         value=row["index"],
@@ -155,10 +158,6 @@ def _title(row: dict[str, Any]) -> str:
 
 def _few(number: float) -> str:
     return "< 0.1" if number < 0.1 else text.number(number, 1)
-
-
-def _chance(value: float) -> str:
-    return "< 0.1%" if value < 0.001 else text.percent(value)
 
 
 def _unexposed(table: pd.DataFrame) -> bool:
@@ -209,7 +208,7 @@ def actions(table: pd.DataFrame, outcome: str, due: dt.date) -> list[Action]:
             en="Raise the weight of the {n} items of the boost list",
             n=len(boost),
         )
-        found.append(Action(title, "product", say(zh="预计每周多 {n} 次{what}", en="about {n} more {what} a week", n=text.number(round(float(boost["gain"].sum()))), what=outcome_name(outcome)), "content.boost", due_on=when))  # fmt: skip
+        found.append(Action(title, "product", say(zh="预计每周多 {n} 次{what}", en="about {n} more {what} a week", n=text.number(_whole(boost)), what=outcome_name(outcome)), "content.boost", due_on=when))  # fmt: skip
     return found
 
 

@@ -121,9 +121,10 @@ def leaders(table: pd.DataFrame) -> Finding:
 
 
 def placements(table: pd.DataFrame, crude: pd.Series, base: str) -> list[Finding]:
-    """Each placement against editorial on the same items; and whether the raw rates told another story."""
+    """Each placement against editorial on the same items, the algorithm first; and whether the raw rates told another story."""
     found = []
-    for row in table.sort_values("lift", ascending=False).to_dict("records"):
+    others = table.assign(last=table["placement"] != "algorithm")
+    for row in others.sort_values(["last", "lift"], ascending=[True, False]).to_dict("records"):
         if text.missing(row["lift"]):
             continue
         raw = crude[row["placement"]] / crude[base] - 1
@@ -134,23 +135,32 @@ def placements(table: pd.DataFrame, crude: pd.Series, base: str) -> list[Finding
                 f"content.placement.{row['placement']}",
                 "info" if not sure else "good" if row["lift"] > 0 else "watch",
                 say(
-                    zh="同一内容、同一位置上，「{place}」的打开率比「{base}」{lift}；不扣除位置时是 {raw}{turned}。",
-                    en="On the same items and positions “{place}” is opened {lift} against “{base}”; without that correction {raw}{turned}.",
+                    zh="同一内容、同一位置上，「{place}」的打开率比「{base}」{lift}；不扣除位置时{raw}{turned}。",
+                    en="On the same items and positions, “{place}” is opened {lift} often than “{base}”; uncorrected, {raw}{turned}.",
                     place=columns.value_name("placement", row["placement"]),
                     base=columns.value_name("placement", base),
-                    lift=text.percent(row["lift"], sign=True),
-                    raw=text.percent(raw, sign=True),
-                    turned=say(zh="，方向相反", en=", the other way round") if turned else "",
+                    lift=_more(row["lift"]),
+                    raw=_more(raw),
+                    turned=say(zh="，方向相反", en=", the opposite") if turned else "",
                 ),
                 metric="content.placement_lift",
                 value=row["lift"],
                 low=row["low"],
                 high=row["high"],
                 n=crude.attrs.get("n"),
-                format="percent",
+                format="change",
             )
         )
     return found
+
+
+def _more(lift: float) -> str:
+    size = text.percent(abs(lift))
+    return (
+        say(zh="高 {size}", en="{size} more", size=size)
+        if lift > 0
+        else say(zh="低 {size}", en="{size} less", size=size)
+    )
 
 
 def standards(table: pd.DataFrame) -> list[Finding]:
@@ -171,7 +181,7 @@ def standards(table: pd.DataFrame) -> list[Finding]:
             low=row["low"],
             high=row["high"],
             n=row["opens"],
-            format="percent",
+            format="change",
         )
         for row in table.to_dict("records")
     ]
@@ -180,17 +190,21 @@ def standards(table: pd.DataFrame) -> list[Finding]:
 def authors(table: pd.DataFrame) -> list[Finding]:
     """How many authors stand out for sure, and who is falling."""
     above, below = int((table["low"] > 1).sum()), int((table["high"] < 1).sum())
+    apart = (
+        say(zh="{above} 位确信高于平均，{below} 位确信低于平均", en="{above} are surely above average and {below} surely below", above=above, below=below)
+        if above or below
+        else say(zh="没有谁确信高于或低于平均", en="none is surely above or below average")
+    )  # fmt: skip
     best = table.iloc[0]
     found = [
         Finding(
             "content.author",
             "info",
             say(
-                zh="{n} 位作者中，{above} 位确信高于平均，{below} 位确信低于平均；下限最高者有 {items} 条内容，指数 {index}。",
-                en="Of {n} authors {above} are surely above average and {below} surely below; the best lower bound has {items} items and an index of {index}.",
+                zh="{n} 位作者中，{apart}；排在首位的有 {items} 条内容，指数 {index}。",
+                en="Of {n} authors {apart}; the first of the ranking has {items} items and an index of {index}.",
                 n=len(table),
-                above=above,
-                below=below,
+                apart=text.Clean(apart),
                 items=int(best["items"]),
                 index=text.write(best["index"], "times"),
             ),
@@ -211,6 +225,13 @@ def authors(table: pd.DataFrame) -> list[Finding]:
         )
         found.append(Finding("content.author.falling", "watch", words, metric="content.author"))
     return found
+
+
+def likings_title() -> str:
+    """What the numbers of segment × category are."""
+    return say(
+        zh="人群 × 类目：读完的用户（100 = 与全体一样）", en="Segment × category: finishers (100 = as among all)"
+    )
 
 
 def mismatch(table: pd.DataFrame) -> list[Finding]:
@@ -255,8 +276,8 @@ def recommended(found: Recommended) -> Finding:
         "content.recommend",
         "good" if wins else "info",
         say(
-            zh="「{best}」推荐的 NDCG 为 {ndcg}，按热门推荐为 {bar}：{verdict}。",
-            en="{best} reaches an NDCG of {ndcg}, popularity {bar}: {verdict}.",
+            zh="「{best}」推荐的排序质量（NDCG）为 {ndcg}，按热门推荐为 {bar}：{verdict}。",
+            en="{best} ranks with a quality (NDCG) of {ndcg}, popularity with {bar}: {verdict}.",
             best=columns.value_name("recommender", found.best),
             ndcg=text.percent(best["ndcg"]),
             bar=text.percent(bar["ndcg"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from opslib import text
@@ -21,12 +23,12 @@ def fading(table: pd.DataFrame) -> list[Finding]:
             "content.half_life",
             "info",
             say(
-                zh="「{fast}」的打开 {days} 天减半，「{slow}」{long} 天：前者要趁新推，后者可以长期推。",
-                en="Opens of “{fast}” halve in {days} days, of “{slow}” in {long}: push the first while fresh, the second for long.",
+                zh="「{fast}」的打开 {days}减半，「{slow}」{long}：前者要趁新推，后者可以长期推。",
+                en="Opens of “{fast}” halve in {days}, of “{slow}” in {long}: push the first while fresh, the second for long.",
                 fast=fast["category"],
-                days=text.number(fast["half_life"], 1),
+                days=text.write(fast["half_life"], "days"),
                 slow=slow["category"],
-                long=text.number(slow["half_life"], 1),
+                long=text.write(slow["half_life"], "days"),
             ),
             metric="content.half_life",
             value=fast["half_life"],
@@ -34,7 +36,7 @@ def fading(table: pd.DataFrame) -> list[Finding]:
             high=fast["high"],
             n=fast["items"],
             base=slow["half_life"],
-            format="decimal",
+            format="days",
         )
     ]
 
@@ -47,11 +49,9 @@ def hours(table: pd.DataFrame, what: str = "") -> Finding:
         "content.hour",
         "info",
         say(
-            zh="{start} 起的时段发布的内容{what}比平均 {lift}；{sure}。",
-            en="Items published from {start} on had {lift} {what} against the average; {sure}.",
-            what=say(zh="的{what}", en="{what}", what=outcome_name(what))
-            if what
-            else say(zh="最初几天的打开数", en="opens in their first days"),
+            zh="{start} 起的时段发布的内容，{what}与平均相比 {lift}；{sure}。",
+            en="Items published from {start} on: {what} {lift} against the average; {sure}.",
+            what=outcome_name(what) if what else say(zh="最初几天的打开数", en="opens in their first days"),
             start=best["hour"],
             lift=text.percent(best["lift"], sign=True),
             sure=say(
@@ -66,7 +66,22 @@ def hours(table: pd.DataFrame, what: str = "") -> Finding:
         low=best["low"],
         high=best["high"],
         n=best["items"],
-        format="percent",
+        format="change",
+    )
+
+
+def times(table: pd.DataFrame) -> pd.DataFrame:
+    """The change of a topic's share as a multiple of what it was: +459 % is read wrong, 5.59× is not."""
+    return table.assign(**{name: 1 + table[name] for name in ("change", "low", "high")})
+
+
+def _against_before(row: dict[str, Any]) -> str:
+    if not row["before"]:
+        return say(zh="上周还没有", en="there was none the week before")
+    return say(
+        zh="占比是前一周的 {times}",
+        en="its share is {times} that of the week before",
+        times=text.write(1 + row["change"], "times"),
     )
 
 
@@ -78,20 +93,20 @@ def rising(table: pd.DataFrame) -> list[Finding]:
             f"content.rising.{row['topic']}",
             "act" if row["low"] > HIGHLY else "watch",
             say(
-                zh="话题「{topic}」（「{category}」）上升：一周打开 {before} → {now}，占比 {change}。",
-                en="Topic “{topic}” (“{category}”) rises: {before} → {now} opens a week, its share {change}.",
+                zh="话题「{topic}」（「{category}」）上升：一周打开从 {before} 次到 {now} 次，{change}。",
+                en="Topic “{topic}” (“{category}”) rises from {before} to {now} opens a week; {change}.",
                 topic=row["topic"],
                 category=row["category"],
                 before=text.number(row["before"]),
                 now=text.number(row["now"]),
-                change=text.percent(row["change"], 0, sign=True) if row["before"] else say(zh="为新出现", en="is new"),
+                change=text.Clean(_against_before(row)),
             ),
             metric="content.rising",
-            value=row["change"],
-            low=row["low"],
-            high=row["high"],
+            value=1 + row["change"],
+            low=1 + row["low"],
+            high=1 + row["high"],
             n=row["before"] + row["now"],
-            format="percent",
+            format="times",
         )
         for row in rows.head(3).to_dict("records")
     ]

@@ -19,12 +19,29 @@ def _treated(trouble: str) -> str:
     return treated.get(trouble, say(zh="未计入比率", en="in no rate"))
 
 
-def troubles(table: pd.DataFrame) -> list[Finding]:
-    """What of the tracking spoils rates; or that nothing does."""
-    grave = table[table["trouble"] != "one_placement"]
-    if grave.empty:
+def held_back(aside: pd.DataFrame) -> list[Finding]:
+    """Events whose dwell time broke the contract, such as one below zero: loading put them aside, so no rate has them.
+
+    `aside`: as `ledger.quarantine` gives it.
+    """
+    rows = aside[(aside["table"] == "events") & aside["reason"].astype(str).str.contains("duration_s", regex=False)]
+    if rows.empty:
+        return []
+    first = rows.iloc[0]
+    words = say(
+        zh="{n} 行事件因停留时长在加载时进了隔离区，不在本页任何数字中：「{source}」第 {line} 行，{reason}。",
+        en="Loading put {n} aside for their dwell time, no number here has them: “{source}” line {line}, {reason}.",
+        n=text.some(int(rows["rows"].sum()), "event"), source=first["source"], line=int(first["line"]), reason=first["reason"],
+    )  # fmt: skip
+    return [Finding("content.tracking.dwell", "watch", words, value=int(rows["rows"].sum()), no_interval="census")]
+
+
+def troubles(table: pd.DataFrame, aside: pd.DataFrame) -> list[Finding]:
+    """What of the tracking spoils rates, and what of it loading put aside; or that nothing does."""
+    grave, away = table[table["trouble"] != "one_placement"], held_back(aside)
+    if grave.empty and not away:
         return [Finding("content.tracking", "good", say(zh="曝光、打开与停留的数据没有发现问题。", en="No problem found in impressions, opens and dwell times."))]  # fmt: skip
-    return [
+    return away + [
         Finding(
             f"content.tracking.{row['trouble']}",
             "watch",

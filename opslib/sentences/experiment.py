@@ -34,7 +34,10 @@ def kind_of(metric: str) -> tuple[str, str]:
 def split(check: SampleRatio, table: pd.DataFrame) -> Finding:
     """Whether the arms have the sizes that were promised; a broken split stops everything after it."""
     sizes = text.Clean(
-        " / ".join(f"{text.names([arm_of(r.variant)])} {text.number(r.users)}" for r in table.itertuples())
+        say(zh="、", en=", ").join(
+            say(zh="「{arm}」{n} 人", en="“{arm}” {n}", arm=arm_of(r.variant), n=text.number(r.users))
+            for r in table.itertuples()
+        )
     )
     if check.ok and check.p < WARNED:
         words = say(
@@ -160,9 +163,9 @@ def decision(what: tuple[str, str], test: Test, *, window_days: int = 0, guarded
         "nobody": _nobody(test, window_days),
         "whale": say(zh="不能下结论：{metric}由个别用户左右；各组去掉最大一名用户后的情况见下文。", en="No verdict: single users carry {metric}; what is left without the largest of each arm is below.", metric=name_of(test.metric)),
         "few": say(zh="样本太少，无法判断。", en="Too few users for a verdict."),
-        "ship": say(zh="上线「{arm}」：{metric}确有提升，{held}。", en="Ship {arm}: {metric} rises for certain {held}.", arm=arm_of(what[1]), metric=name_of(test.metric), held=held),
-        "reject": say(zh="暂不上线「{arm}」：{metric}有提升，但护栏可能受损。", en="Do not ship {arm} yet: {metric} rises, but a guardrail may be hurt.", arm=arm_of(what[1]), metric=name_of(test.metric)),
-        "harm": say(zh="不上线「{arm}」：{metric}确有下降。", en="Do not ship {arm}: {metric} falls for certain.", arm=arm_of(what[1]), metric=name_of(test.metric)),
+        "ship": say(zh="上线「{arm}」：{metric}确有提升，{held}。", en="Ship “{arm}”: {metric} rises for certain {held}.", arm=arm_of(what[1]), metric=name_of(test.metric), held=held),
+        "reject": say(zh="暂不上线「{arm}」：{metric}有提升，但护栏可能受损。", en="Do not ship “{arm}” yet: {metric} rises, but a guardrail may be hurt.", arm=arm_of(what[1]), metric=name_of(test.metric)),
+        "harm": say(zh="不上线「{arm}」：{metric}确有下降。", en="Do not ship “{arm}”: {metric} falls for certain.", arm=arm_of(what[1]), metric=name_of(test.metric)),
         "undecided": say(zh="不能下结论：{metric}的差异在误差之内，保留对照组。", en="Undecided: the difference in {metric} is within its error; keep the control.", metric=name_of(test.metric)),
     }[what[0]]  # fmt: skip
 
@@ -184,10 +187,10 @@ def _nobody(test: Test, window_days: int) -> str:
 def actions(what: tuple[str, str], test: Test, *, due: dt.date, days: int = 7) -> list[Action]:
     """What follows from the decision, and who does it."""
     team, title = {
-        "stop": ("engineering", say(zh="排查「{name}」的分流与曝光上报，修复后重做", en="Mend the split and the exposure log of {name}, then run it again", name=test.name)),
-        "ship": ("product", say(zh="全量上线「{arm}」，并保留小比例对照", en="Ship {arm} to everybody, keep a small hold-out", arm=arm_of(what[1]))),
-        "reject": ("product", say(zh="为「{name}」补充护栏样本后再决定", en="Collect more users for the guardrail of {name} before deciding", name=test.name)),
-        "harm": ("product", say(zh="下线「{arm}」并复盘原因", en="Take {arm} down and find out why", arm=arm_of(what[1]))),
+        "stop": ("engineering", say(zh="排查「{name}」的分流与曝光上报，修复后重做", en="Mend the split and the exposure log of “{name}”, then run it again", name=test.name)),
+        "ship": ("product", say(zh="全量上线「{arm}」，并保留小比例对照", en="Ship “{arm}” to everybody, keep a small hold-out", arm=arm_of(what[1]))),
+        "reject": ("product", say(zh="为「{name}」补充护栏样本后再决定", en="Collect more users for the guardrail of “{name}” before deciding", name=test.name)),
+        "harm": ("product", say(zh="下线「{arm}」并复盘原因", en="Take “{arm}” down and find out why", arm=arm_of(what[1]))),
     }.get(what[0], ("", ""))  # fmt: skip
     return [Action(title, team, metric="experiment.effect", due_on=str(due + dt.timedelta(days=days)))] if team else []
 
@@ -197,10 +200,12 @@ def title(test: Test) -> str:
 
 
 def period(test: Test) -> str:
-    end = text.day(str(test.last)) if test.last else say(zh="进行中", en="running")
+    end = say(zh="进行中", en="running")
+    if test.last:  # an end is a moment: its day is the first without the experiment
+        end = text.day(str(max(test.first, test.last - dt.timedelta(days=1))))
     return say(
-        zh="{first} 至 {last}（不含） · 主指标：{metric}",
-        en="{first} to {last} (excl.) · primary: {metric}",
+        zh="{first} 至 {last} · 主指标：{metric}",
+        en="{first} to {last} · primary: {metric}",
         first=str(test.first),
         last=end,
         metric=name_of(test.metric),

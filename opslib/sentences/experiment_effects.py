@@ -28,7 +28,7 @@ def _effect(row: dict[str, Any], many: int, even: bool) -> Finding:
     sure = even and row["enough"] and (row["low"] > 0 or row["high"] < 0) and (many == 1 or row["p_holm"] < 0.05)
     words = say(
         zh="「{arm}」的{metric}为 {b}，对照组 {a}，相差 {diff}（{span}），相对 {lift}（{lift_span}）。",
-        en="{arm}: {metric} {b} against {a} of the control, {diff} apart ({span}), relatively {lift} ({lift_span}).",
+        en="“{arm}”: {metric} {b} against {a} of the control, {diff} apart ({span}), relatively {lift} ({lift_span}).",
         arm=arm_of(row["variant"]), metric=name_of(row["metric"]),
         b=text.write(row["treatment"], level_kind), a=text.write(row["control"], level_kind),
         diff=text.write(row["diff"], diff_kind, sign=True),
@@ -58,7 +58,7 @@ def cuped(table: pd.DataFrame, test: Test) -> list[Finding]:
             "info",
             say(
                 zh="用曝光前行为校正后，「{arm}」相差 {diff}（{span}），方差减少 {cut}。",
-                en="With their past taken out, {arm} differs by {diff} ({span}); variance falls by {cut}.",
+                en="With their past taken out, “{arm}” differs by {diff} ({span}); variance falls by {cut}.",
                 arm=arm_of(row.variant), diff=text.write(row.diff, kind, sign=True),
                 span=text.Clean(text.interval(row.low, row.high, kind, sign=True)), cut=text.percent(row.reduction),
             ),
@@ -76,15 +76,16 @@ def chance(table: pd.DataFrame, test: Test) -> Finding:
         "info",
         say(
             zh="最可能最优的是「{arm}」，概率 {chance}；若选它，期望损失 {loss}。",
-            en="{arm} is most likely the best, with a chance of {chance}; shipping it is expected to lose {loss}.",
+            en="“{arm}” is most likely the best, with a chance of {chance}; shipping it is expected to lose {loss}.",
             arm=arm_of(best.variant), chance=text.percent(best.chance), loss=_small(best.loss, test.metric),
         ),
-        metric="experiment.chance", value=best.chance, n=float(table.n.sum()), format="percent", no_interval="definition",
+        metric="experiment.chance", value=best.chance, n=float(table.n.sum()), format="percent",
+        no_interval=say(zh="后验概率", en="a posterior probability"),
     )  # fmt: skip
 
 
 def _small(loss: float, metric: str) -> str:
-    return text.money(loss, digits=2) if metric == REVENUE else text.points(loss, 2).lstrip("+")
+    return text.money(loss, digits=2) if metric == REVENUE else text.points(loss).lstrip("+")
 
 
 def sequential(looks: pd.DataFrame, test: Test) -> list[Finding]:
@@ -97,10 +98,10 @@ def _last_look(rows: pd.DataFrame, test: Test) -> Finding:
     kind = kind_of(test.metric)[1]
     span = text.Clean(text.interval(last.low, last.high, kind, sign=True))
     words = (
-        say(zh="「{arm}」随时可看的区间为 {span}，仍含 0，天天看也不能下结论。", en="{arm}: the interval valid at every look is {span} and holds 0: not decided, however often one looks.",
+        say(zh="「{arm}」随时可看的区间为 {span}，仍含 0，天天看也不能下结论。", en="“{arm}”: the interval valid at every look is {span} and holds 0: not decided, however often one looks.",
             arm=arm_of(last.variant), span=span)
         if decided.empty
-        else say(zh="「{arm}」随时可看的区间为 {span}，从 {day} 入组的用户起已可下结论。", en="{arm}: the interval valid at every look is {span}; decided since the users of {day}.",
+        else say(zh="「{arm}」随时可看的区间为 {span}，从 {day} 入组的用户起已可下结论。", en="“{arm}”: the interval valid at every look is {span}; decided since the users of {day}.",
                  arm=arm_of(last.variant), span=span, day=text.day(decided.iloc[0].start))
     )  # fmt: skip
     return Finding(
@@ -118,8 +119,8 @@ def others(
     if not out and len(rest):
         words = (
             say(
-                zh="其余 {n} 项可判断的比较校正后均无变化。",
-                en="None of the {n} other comparisons that could be judged moved after correction.",
+                zh="其余 {n} 项可判断的比较，校正后都没有显著变化。",
+                en="None of the {n} other comparisons that could be judged is significant after correction.",
                 n=judged,
             )
             if (judged := int(rest.p.notna().sum()))
@@ -133,7 +134,7 @@ def others(
 def _moved(row: dict[str, Any], even: bool) -> Finding:
     kind = kind_of(row["metric"])[1]
     words = say(
-        zh="「{arm}」的{metric}变化 {diff}（校正 p {p}）。", en="{arm}: {metric} moved by {diff} (corrected p {p}).",
+        zh="「{arm}」的{metric}变化 {diff}（校正 p {p}）。", en="“{arm}”: {metric} moved by {diff} (corrected p {p}).",
         arm=arm_of(row["variant"]), metric=name_of(row["metric"]), diff=text.write(row["diff"], kind, sign=True), p=below(row["p_bh"]),
     )  # fmt: skip
     return Finding(
@@ -147,21 +148,21 @@ def _guard(row: Any, margin: float) -> Finding:
     holds = row.enough and lowest(row) >= -margin
     said = {"arm": arm_of(row.variant), "metric": name_of(row.metric), "limit": text.write(-margin, "percent" if row.metric == REVENUE else kind)}  # fmt: skip
     if not (row.control or row.treatment):
-        words = say(zh="护栏{metric}（「{arm}」）：各组都没有人做过，起不到护栏的作用。", en="Guardrail {metric} (“{arm}”): nobody in either arm did it, so it guards nothing.",
+        words = say(zh="护栏「{metric}」（「{arm}」）：各组都没有人做过，起不到护栏的作用。", en="Guardrail “{metric}” (“{arm}”): nobody in either arm did it, so it guards nothing.",
                     metric=said["metric"], arm=said["arm"])  # fmt: skip
     elif not row.enough:
-        words = say(zh="护栏{metric}（「{arm}」）数据不足，无法判断是否守住。", en="Guardrail {metric} (“{arm}”): too little data to say whether it holds.",
+        words = say(zh="护栏「{metric}」（「{arm}」）数据不足，无法判断是否守住。", en="Guardrail “{metric}” (“{arm}”): too little data to say whether it holds.",
                     metric=said["metric"], arm=said["arm"])  # fmt: skip
     elif holds:
         words = say(
-            zh="护栏{metric}（「{arm}」）守住：区间下限高于 {limit}。",
-            en="Guardrail {metric} (“{arm}”) holds: its interval stays above {limit}.",
+            zh="护栏「{metric}」守住：「{arm}」的区间全在 {limit} 之上。",
+            en="Guardrail “{metric}” holds: the interval of “{arm}” stays above {limit}.",
             **said,
         )
     else:
         words = say(
-            zh="护栏{metric}（「{arm}」）不能排除跌破 {limit}。",
-            en="Guardrail {metric} (“{arm}”): a fall beyond {limit} cannot be ruled out.",
+            zh="护栏「{metric}」未守住：不能排除「{arm}」比对照组的变化低于 {limit}。",
+            en="Guardrail “{metric}” is not safe: for “{arm}” a fall beyond {limit} cannot be ruled out.",
             **said,
         )
     return Finding(
@@ -229,10 +230,11 @@ def power(reach: Reach, test: Test, lift: float) -> Finding:
             zh="以现有样本，八成把握能发现的最小差异为 {mde}；发现相对 {lift} 的提升的把握为 {power}，达到八成需每组 {needed} 人。",
             en="With these users the smallest difference found with four-in-five power is {mde}; a lift of {lift} is found with {power}, and needs "
             "{needed} users an arm for four in five.",
-            mde=text.write(reach.detectable, kind).lstrip("+"), lift=text.percent(lift, sign=True), power=text.percent(reach.power, 0),
+            mde=text.write(reach.detectable, kind).lstrip("+"), lift=text.percent(lift, sign=True), power=text.percent(reach.power),
             needed=text.number(round(reach.needed)),
         ),
-        metric="experiment.power", value=reach.power, n=reach.n, format="percent", no_interval="definition",
+        metric="experiment.power", value=reach.power, n=reach.n, format="percent",
+        no_interval=say(zh="按样本量公式", en="by the formula for sample sizes"),
     )  # fmt: skip
 
 

@@ -35,14 +35,18 @@ def ratio(found: pd.DataFrame, over: tuple[str, str], *, even: bool = True) -> l
     for row in found.itertuples():
         sure = even and row.enough and (row.low > 0 or row.high < 0)
         words = say(
-            zh="「{arm}」每次{per}的{what}为 {b}，对照组 {a}，相差 {diff}（{span}）；误差按用户计算。",
-            en="{arm}: {what} for each {per} {b} against {a} of the control, {diff} apart ({span}); the error is that of users.",
-            arm=arm_of(row.variant), what=name_of(over[0]), per=name_of(over[1]), b=text.write(row.treatment, "decimal"), a=text.write(row.control, "decimal"),
-            diff=text.write(row.diff, "decimal", sign=True), span=text.Clean(text.interval(row.low, row.high, "decimal", sign=True)),
+            zh="「{arm}」每百次「{per}」有 {b} 次「{what}」，对照组 {a} 次，相差 {diff}（{span}）；误差按用户计算。",
+            en="“{arm}”: {b} {what} for every hundred {per}, the control {a}, {diff} apart ({span}); the error is that of users.",
+            arm=arm_of(row.variant), what=name_of(over[0]), per=name_of(over[1]), b=_hundred(row.treatment), a=_hundred(row.control),
+            diff=text.write(100 * row.diff, "decimal", sign=True), span=text.Clean(text.interval(100 * row.low, 100 * row.high, "decimal", sign=True)),
         )  # fmt: skip
         out.append(Finding(f"experiment.ratio.{row.variant}", "info" if not sure else "good" if row.diff > 0 else "watch", words, metric="experiment.ratio",
-                           value=row.diff, low=row.low, high=row.high, n=row.n + row.n_control, format="decimal", no_interval="too few"))  # fmt: skip
+                           value=100 * row.diff, low=100 * row.low, high=100 * row.high, n=row.n + row.n_control, format="decimal", no_interval="too few"))  # fmt: skip
     return out
+
+
+def _hundred(rate: float) -> str:
+    return text.number(100 * rate, 1)
 
 
 def without_top(main: pd.DataFrame, again: pd.DataFrame) -> list[Finding]:
@@ -79,8 +83,8 @@ def without_top(main: pd.DataFrame, again: pd.DataFrame) -> list[Finding]:
             else say(zh="结论改变，不要据此决定", en="the reading changes: do not decide on it")
         )
         same = same and not missing(was.low)
-        words = say(zh="各组去掉金额最大的一名用户后，「{arm}」的{metric}相差 {diff}（{span}），{held}。", en="Without the largest user of each arm, {arm}: {metric} {diff} apart ({span}); {held}.",
-                    arm=arm_of(row.variant), metric=name_of(REVENUE), diff=text.money(row.diff, digits=2), span=text.Clean(text.interval(row.low, row.high, "money", sign=True)),
+        words = say(zh="各组去掉金额最大的一名用户后，「{arm}」的{metric}相差 {diff}（{span}），{held}。", en="Without the largest user of each arm, “{arm}”: {metric} {diff} apart ({span}); {held}.",
+                    arm=arm_of(row.variant), metric=name_of(REVENUE), diff=text.money(row.diff, digits=2), span=text.Clean(text.interval(row.low, row.high, "money")),
                     held=held)  # fmt: skip
         out.append(Finding(f"experiment.without_top.{row.variant}", "info" if same else "watch", words, metric="experiment.effect", value=row.diff, low=row.low, high=row.high,
                            n=row.n + row.n_control, format="money"))  # fmt: skip

@@ -55,10 +55,9 @@ def _volume(daily: pd.DataFrame) -> Finding:
         level = "good"
     else:
         words = say(
-            zh="{holes} 天没有任何事件，{thin} 天明显过少；最近一次是 {day}。",
-            en="Days without a single event: {holes}; thin days: {thin}; the latest is {day}.",
-            holes=len(holes),
-            thin=len(thin),
+            zh="{what}；最近一次是 {day}。",
+            en="{what}; the latest is {day}.",
+            what=_days(len(holes), len(thin)),
             day=text.day(max(group["day"].max() for group in (holes, thin) if len(group))),
         )
         level = "act" if len(holes) else "watch"
@@ -71,6 +70,16 @@ def _volume(daily: pd.DataFrame) -> Finding:
         n=len(daily),
         no_interval="census",
     )
+
+
+def _days(holes: int, thin: int) -> text.Clean:
+    told = [
+        say(zh="{n} 天没有任何事件", en="{n} without a single event", n=text.some(holes, "day")) if holes else "",
+        say(zh="{n} 天的事件明显过少", en="{n} with far fewer events than usual", n=text.some(thin, "day"))
+        if thin
+        else "",
+    ]
+    return text.Clean(say(zh="，", en=", ").join(filter(None, told)))
 
 
 def _quarantine(aside: pd.DataFrame, held: int) -> Finding:
@@ -106,8 +115,8 @@ def _late(loads: pd.DataFrame) -> Finding:
     some = say(zh="其中 {late} 行迟到", en="{late} of them late", late=text.number(late))
     words = say(
         zh="最近 {loads} 次加载带来 {new} 行新数据，{late}。",
-        en="Rows that the last loads ({loads}) brought: {new}, {late}.",
-        loads=len(loads),
+        en="The last {loads} brought {new} new rows, {late}.",
+        loads=text.some(len(loads), "load"),
         new=text.number(new),
         late=some if late else say(zh="没有迟到的行", en="none of them late"),
     )
