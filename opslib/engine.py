@@ -57,7 +57,7 @@ class Tables:
         if not self.is_folder:
             return _completed(self.con.table(name), name, self.source)
         paths = ", ".join(_literal(str(Path(self.source) / part.path)) for part in self.manifest.tables[name])
-        # By name, the engine has the files' statistics too. ibis' own `read_parquet` puts the same statement together first.
+        # By name, the engine has the files' statistics too; ibis' own `read_parquet` makes the same statement, slower.
         self.con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{paths}], union_by_name=true)")
         return self.con.table(name)
 
@@ -108,17 +108,16 @@ class Tables:
                 say(
                     zh="数据里没有事件{gone}，有的是 {known}；请改参数，或先运行 opslib load events 文件",
                     en="no event {gone} in the data, there are {known}; change the parameter, or run opslib load events FILE first",
-                    gone=quoted(gone),
-                    known=say(zh="、", en=", ").join(sorted(known)[:8]),
+                    gone=quoted(gone), known=say(zh="、", en=", ").join(sorted(known)[:8]),
                 )
-            )
+            )  # fmt: skip
 
     def unheard(self, *steps: Any) -> tuple[list[str], list[str]]:
         """Of the events asked for those that never happen, and all that do."""
         named = [step.get("event") if isinstance(step, dict) else step for step in steps]
         wanted = [n for names in named if names for n in ([names] if isinstance(names, str) else names)]
-        table = self.daily if self.has("daily") else self.events
-        known = [str(n) for n in table.select("event").distinct().to_pandas()["event"]] if wanted else []
+        seen = (self.daily if self.has("daily") else self.events).select("event").distinct() if wanted else None
+        known = [] if seen is None else [str(name) for name in seen.to_pandas()["event"]]
         return [name for name in dict.fromkeys(wanted) if name not in known], known
 
     def ids(self, column: str, *, most: int) -> list[str]:

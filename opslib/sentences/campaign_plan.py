@@ -225,7 +225,7 @@ def proving(found: Proof | None, event: str) -> Finding:
     """How many to hold out so that the effect can be proven."""
     name = columns.value_name("event", event)
     if found is None:
-        return Finding("plan.proof", "info", say(zh="最近没有人做「{name}」，无法计算所需样本；请换一个 proof_event。", en="Nobody did {name} lately, so no sample size can be given: choose another "
+        return Finding("plan.proof", "info", say(zh="最近没有人做「{name}」，无法计算所需样本；请换参数「proof_event」。", en="Nobody did {name} lately, so no sample size can be given: choose another "
                        "proof_event.", name=name))  # fmt: skip
     lead = say(zh="基准{name}率 {rate}，要看出相对提升 {lift}，留出组需 {held} 人", en="At a base rate of {rate} ({name}), seeing a relative lift of {lift} takes {held} users held out",
                name=name, rate=text.percent(found.rate), lift=text.percent(found.lift, 0), held=text.number(found.held))  # fmt: skip
