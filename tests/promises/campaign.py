@@ -102,7 +102,7 @@ def promise_planted_effect() -> Iterator[Measured]:
 def _incremental(folder: Path, campaign_id: str) -> retrospective.Extra | None:
     """As notebooks/campaign_retrospective.ipynb has it."""
     with _samples.tables(folder, "exposures", "events", "orders", "users", "campaigns", "experiments") as t:
-        observed = t.ask(t.events.day.max())
+        observed = pd.Timestamp(t.ask(t.events.day.max())).date()
         tests = t.ask(t.experiments)
         this = retrospective.chosen(t.ask(t.campaigns), campaign_id, observed=observed)
         test = abtest.chosen(tests[tests.experiment_id == this.holdout], "", "pay", observed=observed)
