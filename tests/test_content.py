@@ -200,7 +200,15 @@ def test_topic_weeks_are_their_definition(con, rows, born, last, weeks):
     items = {"a": ("news", born, "price"), "b": ("sport", born + shift, None)}
     known = bound("content", [item(i, n, category=c, topic=t) for i, (c, n, t) in items.items()])
     until = dt.date(2026, 1, 1) + dt.timedelta(last + shift)
-    found = con.to_pandas(content_time.topic_weeks(bound("events", events), known, until=until, weeks=weeks))
+    happened_to = bound("events", events)
+    found = con.to_pandas(content_time.topic_weeks(happened_to, known, until=until, weeks=weeks))
+    end = dt.date(2026, 1, 1) + dt.timedelta(
+        max(2 * row[4] for row in rows)
+    )  # the day that is taken where none is named
+    named, taken = (
+        con.to_pandas(content_time.topic_weeks(happened_to, known, weeks=weeks, **u)) for u in ({"until": end}, {})
+    )
+    pd.testing.assert_frame_equal(named, taken)
     want: dict[tuple, list[int]] = {}
     for i, (kind, n, topic) in items.items():
         if 0 <= last + shift - n < 7 * weeks:

@@ -1,6 +1,6 @@
 """Campaigns and experiments: error rates of the readout, planted effects and rings, ten million users, 27 real campaigns.
 
-How long, on one core: error rates 7 minutes, planted effects 8, rings one, the readout 10 for its data (once, 1 GB) and
+How long, on one core: error rates 4 minutes, planted effects 6, rings one, the readout 10 for its data (once, 1 GB) and
 one and a half, the 27 campaigns two.
 """
 
@@ -35,20 +35,20 @@ def promise_type_one_error() -> Iterator[Measured]:
         at_end, looked, anew = _alarms(metric, draw)
         yield within(f"{what}, alarms of the fixed reading at the end", at_end, least=0.04, most=0.06, unit="%")
         yield within(f"{what}, of the always-valid one over {DAYS} daily looks", looked, most=0.05, unit="%")
-        yield within(f"{what}, of it in pages run anew each day", anew, most=0.05, unit="%")
+        yield within(f"{what}, of it in pages run anew every second day", anew, most=0.05, unit="%")
 
 
 def _alarms(metric: str, draw: Draw) -> tuple[float, float, float]:
     """Shares of alarms at the end, at any look of the last page, and at the newest look of any day's own page.
 
-    Each day's page is tightest at that day's users, so the pages run anew each day are a test of their own.
+    A page is tightest at the users of its own last day, so the pages run anew, every second day, are a test of their own.
     """
     test = abtest.Test("t", "t", "a", {"a": 0.5, "b": 0.5}, metric, dt.date(2026, 1, 1), dt.date(2026, 2, 1), False)
     rng, found = np.random.default_rng(11), np.zeros(3)
     for _ in range(TESTS):
         daily, whole = draw(rng)
         fixed = abtest.comparisons(whole, test)
-        pages = [ablooks.looks(daily[daily.start < days], test) for days in range(1, DAYS + 1)]
+        pages = [ablooks.looks(daily[daily.start < days], test) for days in range(2, DAYS + 1, 2)]
         newest = pd.concat([page.tail(1) for page in pages])
         found += [bool(fixed.p.iloc[0] < 0.05), _left_zero(pages[-1]), _left_zero(newest)]
     at_end, looked, anew = found.tolist()
