@@ -1,7 +1,8 @@
 """The readout of an experiment, page and all its models, against SQL written by hand for the same moments.
 
 `--events` is the number of events here; every fourth is a user of the experiment (`--events 40000000`: ten million), in two
-variants and on ten metrics. CPU and peak memory of our side are the table's. `python -m tests.benches.experiment 40000000` makes the data and nothing else.
+variants and on ten metrics. CPU and peak memory of our side are the table's. `python -m tests.benches.experiment 40000000`
+makes that data and nothing else.
 """
 
 from __future__ import annotations
