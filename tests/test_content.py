@@ -577,6 +577,20 @@ def test_real_posts_are_judged(con, name):
         assert set(table["decision"]) == {KEEP}
 
 
+def test_a_source_that_alone_makes_its_categories_is_no_standard_of_its_own():
+    rng, names = np.random.default_rng(2), [f"c{i}" for i in range(40)]
+    of = {name: ("news", "PGC") if i % 2 else ("sport", "UGC") for i, name in enumerate(names)}
+    kinds = {"category": [c for c, _ in of.values()], "source": [s for _, s in of.values()]}
+    items = pd.DataFrame({"content_id": names, "originality": rng.random(40)} | kinds)
+    cells = pd.DataFrame([{"content_id": name, "age": age, "opens": 50, "completes": int(rng.binomial(50, 0.4))}
+                          for name in names for age in (0, 7)])  # fmt: skip
+    found = content_groups.standards(cells, items)
+    assert list(found["standard"]) == ["age_week", "originality"]
+    assert np.isfinite(found[["change", "low", "high"]].to_numpy()).all() and (found["low"] < found["high"]).all()
+    mixed = content_groups.standards(cells, items.assign(source=["PGC", "UGC", "UGC", "PGC"] * 10))
+    assert list(mixed["standard"]) == ["pgc", "age_week", "originality"]
+
+
 # The truths planted in the sample
 
 
