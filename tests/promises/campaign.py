@@ -1,6 +1,6 @@
 """Campaigns and experiments: error rates of the readout, planted effects and rings, ten million users, 27 real campaigns.
 
-How long, on one core: error rates 4 minutes, planted effects 5, rings half a one, the readout 6 for its data (once, 1.5 GB),
+How long, on one core: error rates 4 minutes, planted effects 5, rings half a one, the readout 6 for its data (once, 2 GB),
 one alone and two as a page, the 27 campaigns two.
 """
 
