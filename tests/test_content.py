@@ -203,7 +203,15 @@ def test_topic_weeks_are_their_definition(con, rows, born, last, weeks):
     items = {"a": ("news", born, "price"), "b": ("sport", born + shift, None)}
     known = bound("content", [item(i, n, category=c, topic=t) for i, (c, n, t) in items.items()])
     until = dt.date(2026, 1, 1) + dt.timedelta(last + shift)
-    found = con.to_pandas(content_time.topic_weeks(bound("events", events), known, until=until, weeks=weeks))
+    happened_to = bound("events", events)
+    found = con.to_pandas(content_time.topic_weeks(happened_to, known, until=until, weeks=weeks))
+    end = dt.date(2026, 1, 1) + dt.timedelta(
+        max(2 * row[4] for row in rows)
+    )  # the day that is taken where none is named
+    named, taken = (
+        con.to_pandas(content_time.topic_weeks(happened_to, known, weeks=weeks, **u)) for u in ({"until": end}, {})
+    )
+    pd.testing.assert_frame_equal(named, taken)
     want: dict[tuple, list[int]] = {}
     for i, (kind, n, topic) in items.items():
         if 0 <= last + shift - n < 7 * weeks:
@@ -598,6 +606,20 @@ def test_real_posts_are_judged(con, name):
         assert decided == {"cull", "boost", KEEP}
     else:
         assert set(table["decision"]) == {KEEP}
+
+
+def test_a_source_that_alone_makes_its_categories_is_no_standard_of_its_own():
+    rng, names = np.random.default_rng(2), [f"c{i}" for i in range(40)]
+    of = {name: ("news", "PGC") if i % 2 else ("sport", "UGC") for i, name in enumerate(names)}
+    kinds = {"category": [c for c, _ in of.values()], "source": [s for _, s in of.values()]}
+    items = pd.DataFrame({"content_id": names, "originality": rng.random(40)} | kinds)
+    cells = pd.DataFrame([{"content_id": name, "age": age, "opens": 50, "completes": int(rng.binomial(50, 0.4))}
+                          for name in names for age in (0, 7)])  # fmt: skip
+    found = content_groups.standards(cells, items)
+    assert list(found["standard"]) == ["age_week", "originality"]
+    assert np.isfinite(found[["change", "low", "high"]].to_numpy()).all() and (found["low"] < found["high"]).all()
+    mixed = content_groups.standards(cells, items.assign(source=["PGC", "UGC", "UGC", "PGC"] * 10))
+    assert list(mixed["standard"]) == ["pgc", "age_week", "originality"]
 
 
 # The truths planted in the sample

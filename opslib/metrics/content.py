@@ -8,6 +8,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from opslib import contract
 from opslib.metrics import _content
 from opslib.metrics._content import NONE
 from opslib.metrics._periods import Period, as_day, bounds, one_of
@@ -170,10 +171,12 @@ def content_cells(
     ------
     ValueError  if `most` is not 1 to 100,000.
     """
+    # Impressions are read on their own, from the table itself: what a query uses twice, DuckDB holds in memory whole.
+    own = [c for c in ("event", "day", "content_id", contract.KEYS["content_id"]) if c in events.columns]
+    shown, _known = _content.keyed(events.select(own), content)
     events, content = _content.keyed(events, content)
     rows = _content.item_rows(events, period, opened, "content_cells", ("impressions", "opens", "completes"))
-    # Impressions are read on their own: a table that is used twice is held in memory whole by some engines.
-    shown = _content.item_rows(events, period, opened, "content_cells", ("impressions",))
+    shown = _content.item_rows(shown, period, opened, "content_cells", ("impressions",))
     rows = rows.join(_content.most_shown(shown, content, most, "content_cells"), [("content_id", "item")])
     rows = rows.mutate(age=_content.band(_.day.delta(_.published_day, unit="day")), **_content.placed(rows))
     kinds = {k: v for k, v in _content.counted(opened).items() if k in ("impressions", "opens", "completes")}

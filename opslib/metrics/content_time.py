@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics import _content
+from opslib.metrics._acquired import earlier, lived
 from opslib.metrics._content import NONE
 from opslib.metrics._periods import Day, Period, as_day, observed_until, whole
 
@@ -180,20 +180,17 @@ def topic_weeks(
     events, content = _content.keyed(events, content)
     items = _content.described(content)
     rows = events.filter(_.event.isin(["impression", opened, "complete"]) & _.content_id.notnull())
-    first = (last - ibis.interval(days=7 * weeks - 1)).cast("timestamp").date()
-    if until is not None:  # days by name, so that older files are not read
-        first = ibis.date(as_day(until, "until", "topic_weeks") - dt.timedelta(7 * weeks - 1))
+    first = earlier(last, 7 * weeks - 1)
     rows = rows.select("content_id", "event", "day").filter((_.day >= first) & (_.day <= last))
-    ago = _.day.delta(last, unit="day") * -1
-    rows = rows.mutate(start=ago - ago % 7)  # whole numbers all the way: engines divide by way of floats
+    rows = rows.mutate(week=_week(rows.day, last, weeks))
     kinds = {"impressions": "impression", "opens": opened, "completes": "complete"}
     late = (_.event == opened) & (_.day.day_of_week.index() >= 5)
-    counts = rows.group_by("content_id", "start").agg(
+    counts = rows.group_by("content_id", "week").agg(
         **{name: _content.times(_.event == event) for name, event in kinds.items()}, weekend=_content.times(late)
     )
     known = items.select("category", "topic", item="content_id")
-    counts = counts.mutate(week=(_.start // 7).cast("int64")).left_join(known, [("content_id", "item")])
-    new = items.mutate(ago=_.published_day.delta(last, unit="day") * -1).filter(_.ago.between(0, 7 * weeks - 1))
+    counts = counts.mutate(week=_.week.cast("int64")).left_join(known, [("content_id", "item")])
+    new = items.filter(items.published_day.between(first, last))
     zero = ibis.literal(0, "int64")
     numbers = (*kinds, "weekend")
     both = ibis.union(
@@ -201,10 +198,19 @@ def topic_weeks(
             "week", *numbers, category=_.category.fill_null(NONE), topic=_.topic.fill_null(NONE), published=zero
         ).select("category", "topic", "week", "published", *numbers),
         new.mutate(
-            week=(_.ago // 7).cast("int64"), published=ibis.literal(1, "int64"), **dict.fromkeys(numbers, zero)
+            week=_week(new.published_day, last, weeks).cast("int64"),
+            published=ibis.literal(1, "int64"),
+            **dict.fromkeys(numbers, zero),
         ).select("category", "topic", "week", "published", *numbers),
     )
     total = both.group_by("category", "topic", "week").agg(
         **{name: _[name].sum().cast("int64") for name in ("published", *numbers)}
     )
     return total.order_by("category", "topic", "week")
+
+
+def _week(day: ir.DateValue, last: ir.DateScalar, weeks: int) -> ir.IntegerValue:
+    """Whole weeks from a day of the last `weeks` to the last day; where that is known, by their ends: cheaper than to divide."""
+    if not isinstance(last.op(), ops.Literal):
+        return lived(day, last) // 7
+    return ibis.cases(*((day > earlier(last, 7 * back + 7), back) for back in range(weeks - 1)), else_=weeks - 1)

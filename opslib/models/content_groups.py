@@ -225,7 +225,7 @@ def standards(cells: pd.DataFrame, items: pd.DataFrame, *, level: float = 0.95) 
 
     `cells`: as of `metrics.content.content_cells`; `items`: what the items are.
     Definition: Poisson regression of completions with opens as exposure, on category, source, originality and the age of
-    the band, together. A factor that does not vary, or is not known, is absent.
+    the band, together. A factor that does not vary, is not known, or cannot be told from the others is absent.
     Error: sandwich by item. Source: Zou 2004, American Journal of Epidemiology 159, 702-706 (modified Poisson).
 
     Raises
@@ -249,7 +249,7 @@ def standards(cells: pd.DataFrame, items: pd.DataFrame, *, level: float = 0.95) 
         own.pop("pgc")
     if rows["originality"].notna().all():
         own["originality"] = rows["originality"].astype(float) * 10
-    own = {name: v for name, v in own.items() if v.nunique() > 1}
+    own = _told_apart(x, {name: v for name, v in own.items() if v.nunique() > 1})
     design = sm.add_constant(pd.concat([x, pd.DataFrame(own)], axis=1))
     model = sm.GLM(rows["completes"], design, family=sm.families.Poisson(), offset=np.log(rows["opens"]))
     fit = model.fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(rows["content_id"])[0]})
@@ -264,3 +264,14 @@ def standards(cells: pd.DataFrame, items: pd.DataFrame, *, level: float = 0.95) 
             "opens": int(rows["opens"].sum()),
         }
     )
+
+
+def _told_apart(given: pd.DataFrame, factors: dict[str, pd.Series]) -> dict[str, pd.Series]:
+    """The factors that are no mixture of all the other columns, such as a source that alone makes some of the categories."""
+
+    def rank(names: list[str]) -> int:
+        columns = [np.ones(len(given)), *given.to_numpy().T, *(factors[name].to_numpy() for name in names)]
+        return int(np.linalg.matrix_rank(np.column_stack(columns)))
+
+    every = rank(list(factors))
+    return {name: v for name, v in factors.items() if rank([other for other in factors if other != name]) < every}

@@ -1,6 +1,7 @@
 """Content metrics, and the whole way from exposure to lists, against SQL written by hand for the same files.
 
-`--events` is the number of impressions here; there is an item for every thousand of them, and a reader for every 200.
+`--events` is the number of impressions here; there is an item for every thousand of them, and a reader for every 200:
+`--only content_ --events 100000000` is 100,000 items and 128 M events, which take minutes to make and minutes a row.
 """
 
 from __future__ import annotations
@@ -12,79 +13,21 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from opslib import engine, load, warehouse
+from opslib import engine
 from opslib.metrics import content, content_readers, content_time
 from opslib.models import content_groups, content_lists, place
 from opslib.models import content_readers as readers
 from opslib.models import content_time as over_time
-from tests.bench import DAYS, Bench, Data
-from tests.benches import content_sql
+from tests.bench import Bench, Data
+from tests.benches import _content_data, content_sql
 
 PROMISE = 1.2
-IMPRESSIONS_AN_ITEM, IMPRESSIONS_A_READER = 1_000, 200
 START, END, RECENT, SPLIT = "2026-02-05", "2026-04-01", "2026-03-26", "2026-03-19"  # eight weeks, as the report has it
 WORTH: dict[str, dict] = {
     "placements": {"algorithm": 1.0, "editorial": 0.77, "banner": 0.75, "search": 0.77},
     "positions": {p: round(0.88 ** max(p, 0), 4) for p in range(-1, 21)},
     "ages": {0: 1.0, 1: 0.97, 3: 0.93, 7: 0.9, 14: 0.8, 30: 0.7, 60: 0.6},
 }
-
-# Items are published all the time, a third of them before the first day; each is shown less and less as it ages. Duds and
-# gems are one in a hundred each. `hash` makes the same data again on every machine.
-CONTENT = """
-SELECT 'c' || i AS content_id,
-    TIMESTAMP '2026-01-01' + to_microseconds((({days} * 1.5 * i / {items} - {days} * 0.5) * 86400e6)::BIGINT) AS published_at,
-    'Title of item ' || i AS title, 'a' || hash(i, 1) % ({items} // 20) AS author_id,
-    ['PGC', 'UGC'][1 + (hash(i, 2) % 2)::INT] AS source, 'category ' || hash(i, 3) % 8 AS category,
-    round((hash(i, 4) % 1000) / 1e3, 3) AS originality, 'topic ' || hash(i, 3) % 8 || '-' || hash(i, 5) % 8 AS topic
-FROM range({items}) t(i)
-"""
-EVENTS = """
-WITH shown AS (
-    SELECT k, {days} * (k + 0.5) / {n} AS d, (hash(k) % 1000000) / 1e6 AS a, (hash(k, 1) % 1000000) / 1e6 AS b,
-        (hash(k, 2) % 1000000) / 1e6 AS e, (hash(k, 3) % 1000000) / 1e6 AS f, (hash(k, 4) % 1000000) / 1e6 AS g
-    FROM range({n}) t(k)
-), placed AS (
-    SELECT *, ((d + {days} * 0.5 - pow(a, 4) * (d + {days} * 0.5)) * {items} / ({days} * 1.5))::BIGINT AS i,
-        (pow(b, 2) * 24)::BIGINT AS position,
-        ['algorithm', 'algorithm', 'editorial', 'banner', 'search'][1 + (hash(k, 5) % 5)::INT] AS placement
-    FROM shown
-), judged AS (
-    SELECT *, e < 0.3 * quality * exp(-position / 8.0) * (CASE WHEN placement = 'algorithm' THEN 1.3 ELSE 1 END) AS opened,
-        f < 0.5 * quality AS finished
-    FROM (SELECT *, CASE WHEN hash(i, 6) % 100 = 0 THEN 0.3 WHEN hash(i, 6) % 100 = 1 THEN 1.9
-        ELSE 0.6 + (hash(i, 7) % 1000) / 1250 END AS quality FROM placed)
-), event AS (
-    SELECT *, unnest(list_filter(['impression', CASE WHEN opened THEN 'read' END,
-        CASE WHEN opened AND finished THEN 'complete' END, CASE WHEN opened AND g < 0.1 THEN 'like' END,
-        CASE WHEN opened AND g > 0.98 THEN 'share' END], x -> x IS NOT NULL)) AS event
-    FROM judged
-)
-SELECT event[1] || k AS event_id, 'u' || (pow(g, 2) * {n} / {reader})::BIGINT AS user_id, event,
-    TIMESTAMP '2026-01-01' + to_microseconds((d * 86400e6)::BIGINT) AS ts, 'c' || i AS content_id, placement,
-    CASE WHEN hash(k, 8) % 50 > 0 THEN position END AS position,
-    CASE WHEN event = 'read' THEN round(exp(3 + 2 * f), 1) END AS duration_s
-FROM event
-"""
-USERS = """
-SELECT 'u' || i AS user_id, TIMESTAMP '2025-12-01' AS registered_at, ['ios', 'android'][1 + (hash(i) % 2)::INT] AS platform
-FROM range({n} // {reader} + 1) t(i)
-"""
-
-
-def _warehouse(data: Data) -> Path:
-    """Items, readers and what they saw, made once and loaded as any export is."""
-    folder = data.folder.parent / "opslib-bench-content"
-    root, n = folder / f"warehouse-{data.events}", data.events
-    how = {"n": n, "items": n // IMPRESSIONS_AN_ITEM, "reader": IMPRESSIONS_A_READER, "days": DAYS}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, sql in (("content", CONTENT), ("users", USERS), ("events", EVENTS)):
-        if not warehouse.read(root).tables.get(name):
-            raw = folder / f"{name}-{n}.parquet"
-            duckdb.connect().execute(f"COPY ({sql.format(**how)}) TO '{raw}' (FORMAT parquet)")
-            load(name, raw, root)
-            raw.unlink()
-    return root
 
 
 def bench_content_items(data: Data) -> Bench:
@@ -136,13 +79,13 @@ def bench_content_topics(data: Data) -> Bench:
 
 def bench_content_report(data: Data) -> Bench:
     """Every metric of the report, then the models: places, shrinkage, lists, groups, authors, fading, the recommender."""
-    root = _warehouse(data)
+    root = _content_data.warehouse(data)
     ours, by_hand = (lambda: _report(_ours(root))), (lambda: _report(_by_hand(root)))
     return Bench("content, from exposure to lists and candidates", ours, by_hand, PROMISE)
 
 
 def _bench(data: Data, name: str) -> Bench:
-    root = _warehouse(data)
+    root = _content_data.warehouse(data)
     return Bench(f"content, {name}", lambda: _seen(_ours(root)(name)), lambda: _seen(_by_hand(root)(name)), PROMISE)
 
 
@@ -172,7 +115,7 @@ def _ours(root: Path) -> Ask:
 def _by_hand(root: Path) -> Ask:
     """The same by hand."""
     con = duckdb.connect()
-    how = {table: _files(root, table) for table in ("events", "content")}
+    how = {table: _content_data.files(root, table) for table in ("events", "content")}
     how |= {"start": START, "end": END, "recent": RECENT, "split": SPLIT, "by": "category"}
 
     def ask(name: str, **given: Any) -> pd.DataFrame:
@@ -211,10 +154,6 @@ def _report(ask: Ask) -> Any:
 
 
 def _seen(frame: pd.DataFrame) -> list[Any]:
-    """How many rows, and the sum of every column of numbers in its place."""
+    """How many rows, and the sum of every column of numbers in its place: of counts exactly, of others to six digits."""
     sums = [float(c.sum()) for _, c in frame.items() if pd.api.types.is_numeric_dtype(c)]
-    return [len(frame), *(float(f"{s:.4g}") for s in sums)]
-
-
-def _files(root: Path, table: str) -> str:
-    return f"read_parquet({[str(root / part.path) for part in warehouse.read(root).tables[table]]})"
+    return [len(frame), *(s if s.is_integer() else float(f"{s:.6g}") for s in sums)]

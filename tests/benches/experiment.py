@@ -1,21 +1,24 @@
 """The readout of an experiment, page and all its models, against SQL written by hand for the same moments.
 
 `--events` is the number of events here; every fourth is a user of the experiment (`--events 40000000`: ten million), in two
-variants and on ten metrics. CPU and peak memory of our side are the table's.
+variants and on ten metrics. CPU and peak memory of our side are the table's. `python -m tests.benches.experiment 40000000`
+makes that data and nothing else, with `readout` behind it our side runs once on it.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from opslib import engine, load, warehouse
+from opslib import engine, load
+from opslib import warehouse as store
 from opslib.metrics import experiment as metrics
 from opslib.models import abguards, ablooks, absegments, abtest
-from tests.bench import Bench, Data
+from tests.bench import FOLDER, Bench, Data
 
 EVENTS = ["read", "complete", "click", "like", "share", "comment", "checkout", "pay", "search"]
 UNTIL, WINDOW, BEFORE = "2026-02-28", 7, 14
@@ -55,21 +58,21 @@ FROM sums JOIN size USING (variant) GROUP BY ALL ORDER BY ALL
 
 def bench_experiment_readout(data: Data) -> Bench:
     """Everything that the page computes; by hand only the one table that its first section needs."""
-    root = _warehouse(data)
+    root = warehouse(data)
     what = f"A/B readout, {data.events / 4e6:g} M users × {len(EVENTS) + 1} metrics"
     return Bench(what, lambda: _readout(root), lambda: _by_hand(root))
 
 
 def bench_experiment_sums(data: Data) -> Bench:
     """The one table alone."""
-    root = _warehouse(data)
+    root = warehouse(data)
     return Bench(
         f"its moments alone, {data.events / 4e6:g} M users", lambda: _rows(_sums(root)), lambda: _by_hand(root)
     )
 
 
 def _sums(root: Path) -> Any:
-    tables = engine.connect(root, memory_mb=abtest.memory_mb(warehouse.read(root).rows("exposures")))
+    tables = engine.connect(root, memory_mb=abtest.memory_mb(store.read(root).rows("exposures")))
     how: dict[str, Any] = {"experiment_id": "x", "metrics": EVENTS, "window_days": WINDOW, "pre_days": BEFORE}
     given = (tables.exposures, tables.events, tables.orders, tables.users)
     return metrics.outcome_sums(*given, until=UNTIL, **how).to_pandas()
@@ -77,7 +80,7 @@ def _sums(root: Path) -> Any:
 
 def _readout(root: Path) -> list[tuple]:
     """As notebooks/ab_readout.ipynb, cell by cell."""
-    tables = engine.connect(root, memory_mb=abtest.memory_mb(warehouse.read(root).rows("exposures")))
+    tables = engine.connect(root, memory_mb=abtest.memory_mb(store.read(root).rows("exposures")))
     test = abtest.chosen(tables.experiments.to_pandas(), "x", "", observed=tables.span()[1])
     asked: dict[str, Any] = {
         "experiment_id": test.id, "metrics": abtest.asked(test, EVENTS), "window_days": WINDOW, "pre_days": BEFORE, "until": UNTIL,
@@ -119,13 +122,13 @@ def _by_hand(root: Path) -> list[tuple]:
 
 
 def _files(root: Path, table: str) -> str:
-    return f"read_parquet({[str(root / part.path) for part in warehouse.read(root).tables[table]]})"
+    return f"read_parquet({[str(root / part.path) for part in store.read(root).tables[table]]})"
 
 
 @cache
-def _warehouse(data: Data) -> Path:
+def warehouse(data: Data) -> Path:
     root = data.folder / f"experiment-{data.events}"
-    if len(warehouse.read(root).tables) < len(RAW):
+    if len(store.read(root).tables) < len(RAW):
         data.folder.mkdir(parents=True, exist_ok=True)
         for table, sql in RAW.items():
             raw = data.folder / f"raw-{table}-{data.events}.parquet"
@@ -134,3 +137,8 @@ def _warehouse(data: Data) -> Path:
             load(table, raw, root, tz="UTC")
             raw.unlink()
     return root
+
+
+if __name__ == "__main__":
+    made = warehouse(Data(int(sys.argv[1]), FOLDER))
+    print(_readout(made) if "readout" in sys.argv else made)
