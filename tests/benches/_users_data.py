@@ -76,7 +76,9 @@ def warehouse(data: Data) -> Path:
             continue
         raw.mkdir(parents=True, exist_ok=True)
         path = raw / f"{name}.parquet"
-        duckdb.connect().execute(f"COPY ({sql.format(**words)}) TO '{path}' (FORMAT parquet)")
+        con = duckdb.connect(config={"temp_directory": str(raw / "spill")})
+        con.execute("SET preserve_insertion_order = false; SET memory_limit = '3GB'; SET enable_progress_bar = false")
+        con.execute(f"COPY ({sql.format(**words)}) TO '{path}' (FORMAT parquet)")
         load(name, path, root)
         path.unlink()
     return root
