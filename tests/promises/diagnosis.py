@@ -17,8 +17,8 @@ from tests.promise import ROOT, Measured, within
 
 sys.path.append(str(ROOT / "tests"))  # the worlds are modules of the tests, which have no package of their own
 
-import diagnosis_worlds  # noqa: E402
-import other_worlds  # noqa: E402
+import diagnosis_worlds
+import other_worlds
 
 WORLDS, EACH = 100, 16  # of the first generator; of each other kind
 SEED, SILENT = 700_000, 800_000  # the first of worlds with causes, and of those without
@@ -31,7 +31,7 @@ Asked = tuple[pd.DataFrame, list[dict[str, Any]], dict[str, Any]]  # cells, plan
 def promise_diagnosis_worlds() -> Iterator[Measured]:
     """The largest cause first in 95, all in 85, none claimed in 95 of 100 worlds each, and parts that sum to the change."""
     caused = [_asked(SEED + i, 1 + i % 3) for i in range(WORLDS)]
-    yield from _judged("worlds of one to three causes", caused, [_asked(SILENT + i, 0) for i in range(WORLDS)])
+    yield from _judged("worlds of one to three causes: ", caused, [_asked(SILENT + i, 0) for i in range(WORLDS)])
 
 
 def promise_diagnosis_other_worlds() -> Iterator[Measured]:
@@ -43,9 +43,9 @@ def promise_diagnosis_other_worlds() -> Iterator[Measured]:
             for first, causes in ((SEED, lambda i, most: 1 + i % most), (SILENT, lambda i, most: 0))
         ]
         told = "; ".join(f"{row.what} {row.found}" for row in _judged("", *own))
-        yield Measured(kind.what, "nothing of one kind", told.strip(), True)
+        yield Measured(kind.what, "nothing of one kind", told, True)
         every = [a + b for a, b in zip(every, own, strict=True)]
-    yield from _judged("all other worlds", *every)
+    yield from _judged("all other worlds: ", *every)
 
 
 def _asked(seed: int, causes: int) -> Asked:
@@ -73,10 +73,10 @@ def _judged(what: str, caused: Sequence[Asked], silent: Sequence[Asked]) -> Iter
         claimed += not true and bool(named)
         apart = max(apart, _apart(found, cells, how["dimensions"]))
     none = len(caused) + len(silent) - some
-    yield _share(f"{what}: largest cause named first", first, some, FIRST)
-    yield _share(f"{what}: all causes named", complete, some, ALL)
-    yield _share(f"{what}: nothing named where nothing was planted", none - claimed, none, NONE)
-    yield within(f"{what}: farthest sum of parts from the change", apart, most=DIGITS)
+    yield _share(f"{what}largest cause named first", first, some, FIRST)
+    yield _share(f"{what}all causes named", complete, some, ALL)
+    yield _share(f"{what}nothing named where nothing was planted", none - claimed, none, NONE)
+    yield within(f"{what}farthest sum of parts from the change", apart, most=DIGITS)
 
 
 def _share(what: str, right: int, of: int, least: float) -> Measured:
