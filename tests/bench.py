@@ -1,7 +1,7 @@
-"""Speed as ratios to a hand-written reference in the same run: `python -m tests.bench [--events N] [--only NAME]`.
+"""Speed as ratios to a hand-written reference in the same run: `python -m tests.bench [--events N] [--only NAME] [--runs N]`.
 
 Every function `bench_…` of tests/benches/*.py is one row. Each side has a process of its own; they run in turn, three
-times. Counted is the CPU time (user and system, all threads) of the work alone, the least of the runs. A bench whose two
+times or `--runs`. Counted is the CPU time (user and system, all threads) of the work alone, the least of the runs. A bench whose two
 sides do not agree says so. No test asserts a time.
 """
 
@@ -25,6 +25,7 @@ from typing import Any
 import duckdb
 
 ROOT = Path(__file__).parent.parent
+FOLDER = Path(tempfile.gettempdir()) / "opslib-bench"  # what is made for it once and kept
 RUNS = 3
 DAYS, EVENTS_A_USER, EVENTS_A_VISIT = 90, 25, 6
 
@@ -143,7 +144,7 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
 
 
-def measured(name: str, data: Data) -> dict[str, dict[str, Any]]:
+def measured(name: str, data: Data, times: int = RUNS) -> dict[str, dict[str, Any]]:
     """Both sides in turn, each in a process of its own; the run that took least."""
     words = [sys.executable, "-m", "tests.bench", "--events", str(data.events), "--only", name, "--side"]
     pipes: dict[str, Any] = {
@@ -155,7 +156,7 @@ def measured(name: str, data: Data) -> dict[str, dict[str, Any]]:
     }
     sides = {side: subprocess.Popen([*words, side], **pipes) for side in ("ours", "reference")}
     try:
-        runs = _in_turn(sides)
+        runs = _in_turn(sides, times)
     finally:
         for process in sides.values():
             process.stdin.close()
@@ -165,10 +166,10 @@ def measured(name: str, data: Data) -> dict[str, dict[str, Any]]:
     return {side: min(done, key=lambda run: run["cpu"]) for side, done in runs.items()}
 
 
-def _in_turn(sides: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _in_turn(sides: dict[str, Any], times: int) -> dict[str, list[dict[str, Any]]]:
     """What each run of each side said; nothing if a side could not go on, which has said why."""
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
-    for _ in range(RUNS):
+    for _ in range(times):
         for side, process in sides.items():
             print("run", file=process.stdin, flush=True)
             line = process.stdout.readline()
@@ -190,12 +191,12 @@ def growth(name: str, cpu: float, data: Data) -> str:
     return f"{cpu / own[str(fewer)]:.1f}× of {fewer / 1e6:g} M" if fewer else ""
 
 
-def table(names: list[str], data: Data) -> None:
+def table(names: list[str], data: Data, times: int) -> None:
     heads = ("ours CPU s", "reference", "ratio", "promise", "peak GiB", "grows to")
     print(f"{'what':<44}{heads[0]:>11}{heads[1]:>11}{heads[2]:>8}{heads[3]:>9}{heads[4]:>10}{heads[5]:>16}")
     for name in names:
         bench = found()[name](data)
-        both = measured(name, data)
+        both = measured(name, data, times)
         if not both:
             print(f"{bench.what:<44}   left out", flush=True)
             continue
@@ -214,10 +215,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--events", type=int, default=5_000_000, help="synthetic events of the metrics (default: 5 M)")
     parser.add_argument("--only", action="append", metavar="NAME", help="only the benches whose name begins so")
+    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help="of each side (default: 3)")
     parser.add_argument("--fresh", action="store_true", help="make the synthetic data and the warehouse anew")
     parser.add_argument("--side", choices=("ours", "reference"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    data = Data(args.events, Path(tempfile.gettempdir()) / "opslib-bench")
+    data = Data(args.events, FOLDER)
     if args.side:
         serve(args.only[0], args.side, data)
         return 0
@@ -227,7 +229,7 @@ def main() -> int:
     if not names:
         print(f"no such bench; there are: {', '.join(found())}", file=sys.stderr)
         return 2
-    table(names, data)
+    table(names, data, max(1, args.runs))
     return 0
 
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -50,13 +51,28 @@ class Cost:
     peak: float
 
 
-def cost(*words: str) -> Cost:
-    """Run a command of the project (`opslib` or a module of the tests) in a process of its own.
+@contextmanager
+def project() -> Iterator[Path]:
+    """A project of its own with this one's notebooks and params, so that measured pages do not come among the user's."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("notebooks", "params"):
+            (Path(folder) / name).symlink_to(ROOT / name)
+        yield Path(folder)
+
+
+def cost(*words: str, folder: Path = ROOT) -> Cost:
+    """Run a command of the project (`opslib.cli` or a module of the tests) in a process of its own, in `folder`, with no setting of its own.
+
+    The peak is never less than what this process held when it began: what is large to make is made in a process of its own.
 
     Raises `RuntimeError` with the end of its output if it fails: a page that broke off has no cost to tell.
     """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OPSLIB_")}
+    own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words], cwd=folder, env=own, stdout=said, stderr=subprocess.STDOUT
+        )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
