@@ -1,6 +1,6 @@
 """User operations: churn calibrated and personas found on samples of other seeds, and the whole page on 100 million events.
 
-How long, on one core: churn and personas twelve minutes for six samples; the page fifteen for its data (once, 2 GB) and five.
+How long, on one core: churn and personas fifteen minutes for six samples; the page five for its data (once, 2 GB) and five.
 The page's metrics against SQL by hand on that data: `python -m tests.bench --only users_ --events 100000000`.
 """
 
