@@ -1,7 +1,9 @@
-"""The promises of the diagnosis over a hundred generated worlds."""
+"""The promises of the diagnosis over a hundred generated worlds, and some of other kinds."""
 
 from __future__ import annotations
 
+import other_worlds
+import pandas as pd
 import pytest
 from diagnosis_worlds import DIMENSIONS, STEPS, world
 
@@ -48,6 +50,32 @@ def test_no_cause_is_claimed_in_95_of_100_worlds_without_one(hundred):
     silent += [said(world(1000 + seed, 0)[0]).causes.empty for seed in range(35)]
     print(f"silent: {sum(silent)} of {len(silent)}")
     assert sum(silent) >= 0.95 * len(silent)
+
+
+@pytest.mark.parametrize("kind", sorted(set(other_worlds.KINDS) - {"wide"}))
+def test_causes_of_other_kinds_are_found_too(kind):
+    worlds = [other_worlds.world(seed, kind, causes=1) for seed in range(8)]
+    worlds += [other_worlds.world(seed, kind, causes=0) for seed in range(8)]
+    right = 0
+    for made in worlds:
+        causes = diagnose(made.cells, made.dimensions, steps=STEPS, draws=0, dispersion=made.dispersion).causes
+        right += list(causes["segment"]) == [cause["segment"] for cause in made.planted]
+    assert right >= 15
+
+
+def test_a_step_cause_in_some_and_coming_back_in_others_are_told_by_their_segments():
+    """The same platform falls at a step and in coming back: one cause, worth both."""
+    cells, _ = world(1000, causes=0)
+    fallen = (cells["period"] == "current") & (cells["platform"] == "ios")
+    moved = cells[fallen & (cells["reached"] == 3)]
+    stopped = moved.assign(reached=2, users=moved["users"] // 3, returned=moved["returned"] // 9)
+    left = moved.assign(users=moved["users"] - moved["users"] // 3, returned=moved["returned"] // 3)
+    cells = pd.concat([cells[~(fallen & (cells["reached"] == 3))], stopped, left])
+    found = said(cells, draws=50)
+    assert [named(r) for r in found.causes.to_dict("records")] == [("behaviour", "platform", "ios")]
+    cause = found.causes.iloc[0]
+    assert cause["low"] <= cause["contribution"] <= cause["high"] < 0
+    assert cause["contribution"] == pytest.approx(found.change, rel=0.25)
 
 
 def test_a_step_cause_is_told_with_its_step(hundred):

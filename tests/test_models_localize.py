@@ -220,6 +220,18 @@ def test_rates_of_zero_and_one_and_a_single_group_are_no_problem():
     assert named(alone) == [("step", "returned", {})]
 
 
+def test_a_handful_of_users_is_no_cause_and_no_cause_moves_more_than_there_is():
+    """In a city that fell to nearly nothing, two users of one channel of whom one came back are not news."""
+    cells = pd.DataFrame({"city": ["t"] * 5 + ["r"] * 5, "channel": list("abcde") * 2})
+    cells["n0"] = cells["n1"] = [400, 400, 400, 400, 6, 2000, 2000, 2000, 2000, 60]
+    cells["hits0"] = [200, 200, 200, 200, 1, 1000, 1000, 1000, 1000, 30]
+    found = locate(cells.assign(hits1=[8, 8, 8, 8, 3, 1000, 1000, 1000, 1000, 30]), ["city", "channel"])
+    assert list(found.causes["segment"]) == [{"city": "t"}]
+    vast = locate(cells.assign(hits1=[8, 8, 8, 400, 3, 1000, 1000, 1000, 1000, 30]), ["city", "channel"])
+    share = cells.loc[cells["city"] == "t", "n0"].sum() / cells["n0"].sum()
+    assert len(vast.causes) > 1 and vast.causes["contribution"].abs().max() <= share
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [

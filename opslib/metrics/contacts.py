@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib.metrics._acquired import identified, recent
+from opslib.metrics._acquired import earlier, identified, lived
 from opslib.metrics._periods import Day, as_day, observed_until, whole
 
 
@@ -30,9 +30,9 @@ def contacted(touches: ir.Table, *, until: Day | None = None, days: int = 28) ->
     """
     whole(days, 1, 3650, "days", "contacted")
     last = observed_until(touches, until, "contacted")
-    rows = recent(identified(touches).filter(_.campaign_id.notnull()), "day", last, days)
-    found = rows.group_by("user_id", "away").agg(shown_id=_.shown_id.min())
-    return found.select(user_id=_.shown_id, days_ago=_.away.cast("int64"))
+    rows = identified(touches).filter(_.campaign_id.notnull(), _.day.between(earlier(last, days - 1), last))
+    found = rows.group_by("user_id", "day").agg(shown_id=_.shown_id.min())
+    return found.select(user_id=_.shown_id, days_ago=lived(found.day, last).cast("int64"))
 
 
 def returned(daily: ir.Table, orders: ir.Table, *, after: Day, before: Day | None = None) -> ir.Table:

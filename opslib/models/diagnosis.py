@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
 from opslib.errors import TooLittleError
+from opslib.models.counted import Returns
 from opslib.models.decompose import causes as one_by_one
 from opslib.models.decompose import mix_rate, simpson
-from opslib.models.localize import Localization, locate
+from opslib.models.localize import Localization, locate, located
 from opslib.models.step_effects import Effects, step_effects
 from opslib.text import say
 
@@ -80,7 +82,9 @@ def diagnose(
     done (0 to the number of `steps`), users, returned; as `metrics.newcomers` counts them (see `named_cells`).
 
     Definition: retention is returned / users, conversion the users who reached the last step / those who reached the
-    first. Causes by `localize.locate` (score tests corrected for all segments; joint fit), the step of a rate cause by
+    first. Causes by `localize.locate` (score tests corrected for all segments; joint fit): of conversion in each step; of
+    retention in each step and in coming back among those who stopped alike, where a change is sharper than in the whole, and
+    what it moved of the whole (plainly in the whole where cells are too thin for that); the step of a rate cause by
     `step_effects`. A cause's gain is its contribution undone, given that the others stay as they are.
     Error: bootstrap intervals of the contributions; normal ones of mix, rate and the change.
     Source: Kitagawa 1955; Das Gupta 1993.
@@ -100,10 +104,14 @@ def diagnose(
     reached = [f"s{i}" for i in range(int(last[1:]) + 1)]
     before, after = ([f"{c}_{s}" for c in reached] for s in "01")
     labels = ["entered", "returned"] if kpi == "retention" else list(steps)
-    found = locate(
-        wide, names, before=before, after=after, steps=labels, depth=depth, alpha=alpha,
-        dispersion=dispersion, level=level, draws=draws, seed=seed,
-    )  # fmt: skip
+    how: dict[str, Any] = {
+        "depth": depth, "alpha": alpha, "dispersion": dispersion, "level": level, "draws": draws, "seed": seed
+    }  # fmt: skip
+    along = _along(cells, names, len(steps), wide) if kpi == "retention" else None
+    if along is None or along.thin():
+        found = locate(wide, names, before=before, after=after, steps=labels, **how)
+    else:
+        found = located(along, wide[names], ["entered", *steps, "returned"], **how)
     ends = {"before": ("s0_0", f"{last}_0"), "after": ("s0_1", f"{last}_1")}
     (n0, r0), (n1, r1) = ((wide[a].to_numpy(float), _over(wide[b], wide[a])) for a, b in ends.values())
     whole = mix_rate(n0, r0, n1, r1)
@@ -169,6 +177,19 @@ def wide_cells(cells: pd.DataFrame, names: list[str], k: int, kpi: str) -> tuple
             stages |= {f"s{i}_{s}": _sums(rows[rows["reached"] > i], names, "users") for i in range(k)}
     table = pd.DataFrame(stages).fillna(0.0).rename_axis(names).reset_index().sort_values(names, ignore_index=True)
     return table, "s1" if kpi == "retention" else f"s{k - 1}"
+
+
+def _along(cells: pd.DataFrame, names: list[str], k: int, wide: pd.DataFrame) -> Returns:
+    """Users by the number of steps done, and who came back, in the order of the cells of `wide`."""
+    keys = pd.MultiIndex.from_frame(wide[names]) if names else pd.RangeIndex(1)
+    found = {}
+    for column in ("users", "returned"):
+        for period in _SIDES:
+            rows = cells[cells["period"] == period]
+            sums = rows.groupby([*names, "reached"], dropna=False)[column].sum().unstack("reached", fill_value=0)
+            found[column, period] = sums.reindex(index=keys, columns=range(k + 1)).fillna(0).to_numpy(float).T
+    users, back = ((found[c, "previous"], found[c, "current"]) for c in ("users", "returned"))
+    return Returns(users, back)
 
 
 def _sums(rows: pd.DataFrame, names: list[str], column: str) -> pd.Series:

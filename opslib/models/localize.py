@@ -13,12 +13,14 @@ from scipy import sparse, special
 
 from opslib.errors import TooLittleError
 from opslib.models.candidates import by_chance, candidates, families
-from opslib.models.contributions import Contributions, contributions
-from opslib.models.scores import Counts, Design, MixModel, Model, StepModel, fit
+from opslib.models.contributions import contributions
+from opslib.models.counted import Counts, Returns
+from opslib.models.scores import Counted, Design, Model, fit
 from opslib.text import say
 
 MOST_CAUSES = 8  # of one kind
 STARTS = 8  # beginnings of the search
+LEAST_VARIANCE = 2.0  # of a score: that of eight events in two equal periods; fewer can be no cause, and are not normal
 COLUMNS = ["kind", "step", "segment", "dimension", "value", "contribution", "low", "high", "p", "users"]
 COLUMNS += ["before", "after"]
 
@@ -82,35 +84,66 @@ def locate(
     TooLittleError  if a period has no entries.
     """
     table = _table(cells, dimensions, before, after, steps)
-    segments, members = candidates(table[list(dimensions)], depth)
     counts = Counts(*(table[list(side)].to_numpy(float).T for side in (before, after)))
     if counts.before[0].sum() == 0 or counts.after[0].sum() == 0:
         raise TooLittleError(
             say(zh="定位原因要求前后两期都有人进入", en="locating causes needs entries in both periods")
         )
-    searches = [Search(members, MixModel(counts.before[0], counts.after[0], dispersion), fixed=(0,))]
-    searches += [Search(members, StepModel.of(counts, k)) for k in range(1, len(steps))]
+    return located(
+        counts, table[list(dimensions)], steps, depth=depth, alpha=alpha, dispersion=dispersion, level=level, draws=draws, seed=seed,
+    )  # fmt: skip
+
+
+def located(
+    counts: Counted,
+    values: pd.DataFrame,
+    steps: Sequence[str],
+    *,
+    depth: int,
+    alpha: float,
+    dispersion: float,
+    level: float,
+    draws: int,
+    seed: int,
+) -> Localization:
+    """As `locate`, of cells already counted whose dimensions have these values; `steps` names the kinds after mix."""
+    segments, members = candidates(values, depth)
+    models = counts.models(dispersion)
+    searches = [Search(members, models[0], fixed=(0,))]
+    searches += [Search(counts.rows(k, members), models[k]) for k in range(1, len(models))]
     rng = np.random.default_rng(seed)
     tests = sum(search.effective_tests(rng) for search in searches)
     penalty = by_chance(segments)
     kin = families(segments)
     chosen = [search.retold(search.select(penalty, tests, alpha), kin, tests, alpha) for search in searches]
-    found = contributions(counts, [members[:, c].toarray() for c in chosen], draws, rng, level)
+    causes = [search.members[:, c].toarray() for search, c in zip(searches, chosen, strict=True)]
+    found = contributions(counts, causes, draws, rng, level)
+    p = [search.adjusted_p(taken, tests) for search, taken in zip(searches, chosen, strict=True)]
     rows = []
-    for kind, (search, taken) in enumerate(zip(searches, chosen, strict=True)):
-        p = search.adjusted_p(taken, tests)
+    for parts in _together(chosen, one=isinstance(counts, Returns)):
+        kind, i = parts[0]
+        effect = sum(found.effects[k][j] for k, j in parts)
+        if kind == 0 and abs(effect) < counts.change_se():
+            continue  # the shares moved, the rate did not care
+        segment = chosen[kind][i]
+        row = _described(segments[segment], kind, steps, counts, members[:, [segment]].toarray()[:, 0] > 0)
+        low, high = found.interval(parts)
+        rows.append(row | {"contribution": effect, "p": min(p[k][j] for k, j in parts), "low": low, "high": high})
+    told = pd.DataFrame(rows, columns=COLUMNS)
+    told = told.sort_values("contribution", key=lambda c: -c.astype(float).abs(), kind="stable", ignore_index=True)
+    return _closed(counts, told, found.level)
+
+
+def _together(chosen: Sequence[Sequence[int]], *, one: bool) -> list[list[tuple[int, int]]]:
+    """The causes by kind and place; where the rates on the way are `one` behaviour, those of a segment in one."""
+    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for kind, taken in enumerate(chosen):
         for i, segment in enumerate(taken):
-            if kind == 0 and abs(found.effects[0][i]) < counts.change_se():
-                continue  # the shares moved, the rate did not care
-            row = _described(segments[segment], kind, steps, counts, members[:, [segment]].toarray()[:, 0] > 0)
-            interval = {"low": found.low[kind][i], "high": found.high[kind][i]}
-            rows.append(row | {"contribution": found.effects[kind][i], "p": p[i]} | interval)
-    causes = pd.DataFrame(rows, columns=COLUMNS)
-    causes = causes.sort_values("contribution", key=lambda c: -c.astype(float).abs(), kind="stable", ignore_index=True)
-    return _closed(counts, causes, found, level)
+            found.setdefault((min(kind, 1) if one else kind, segment), []).append((kind, i))
+    return list(found.values())
 
 
-def _closed(counts: Counts, causes: pd.DataFrame, found: Contributions, level: float) -> Localization:
+def _closed(counts: Counted, causes: pd.DataFrame, level: float) -> Localization:
     total = counts.change()
     rest = total - float(causes.contribution.astype(float).sum())
     half = special.ndtri((1 + level) / 2) * counts.change_se()
@@ -133,20 +166,17 @@ def _table(
 
 
 def _described(
-    segment: Mapping[str, Any], kind: int, steps: Sequence[str], counts: Counts, inside: np.ndarray
+    segment: Mapping[str, Any], kind: int, steps: Sequence[str], counts: Counted, inside: np.ndarray
 ) -> dict[str, Any]:
-    rates = []
-    for side in (counts.before, counts.after):
-        below = side[0].sum() if kind == 0 else side[kind - 1][inside].sum()
-        top = side[kind][inside].sum() if kind else side[0][inside].sum()
-        rates.append(top / below if below else np.nan)
+    rates = counts.rates_of(kind, inside)
+    before, after = (side[inside].sum() for side in counts.entries())
     return {
         "kind": "step" if kind else "mix",
         "step": steps[kind] if kind else "",
         "segment": dict(segment),
         "dimension": " × ".join(segment),
         "value": " × ".join(str(v) for v in segment.values()),
-        "users": counts.before[0][inside].sum() + counts.after[0][inside].sum(),
+        "users": before + after,
         "before": rates[0],
         "after": rates[1],
     }
@@ -170,7 +200,7 @@ class Search:
         b = (x.T @ heavy) @ np.linalg.pinv(s.T @ heavy)
         u, v = x.T @ score - b @ (s.T @ score), x.T @ variance
         left = v - 2 * ((x.T @ spread) * b).sum(axis=1) + ((b @ (s.T @ spread)) * b).sum(axis=1)
-        enough = left > 1e-3 * np.maximum(v, 1e-9)
+        enough = left > np.maximum(1e-3 * v, LEAST_VARIANCE)
         z = u / np.sqrt(np.where(enough, left, np.inf))[:, None]
         return z[:, 0] if noise is None else z
 

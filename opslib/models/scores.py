@@ -6,42 +6,11 @@ Both are log-linear in segment indicators, so that two causes in one cell multip
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Users who reached each step, steps × cells, before and after."""
-
-    before: np.ndarray
-    after: np.ndarray
-
-    def change(self) -> float:
-        """Of the conversion from the first step to the last."""
-        (n0, h0), (n1, h1) = ((side[0].sum(), side[-1].sum()) for side in (self.before, self.after))
-        return float(h1 / n1 - h0 / n0)
-
-    def change_se(self) -> float:
-        """Standard error of the change: two binomial rates."""
-        sides = [(side[-1].sum() / side[0].sum(), side[0].sum()) for side in (self.before, self.after)]
-        return float(np.sqrt(sum(r * (1 - r) / n for r, n in sides)))
-
-    def redrawn(self, rng: np.random.Generator) -> Counts:
-        """A parametric bootstrap sample: multinomial entries, binomial steps."""
-        return Counts(_redrawn(self.before, rng), _redrawn(self.after, rng))
-
-
-def _redrawn(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    entries = side[0]
-    new = [rng.multinomial(round(entries.sum()), entries / entries.sum())]
-    for below, reached in pairwise(side):
-        new.append(rng.binomial(new[-1], np.clip(over(reached, below), 0, 1)))
-    return np.array(new, dtype=float)
 
 
 def over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -55,6 +24,21 @@ class Model(Protocol):
     def at(self, eta: np.ndarray) -> Triple: ...
 
 
+class Counted(Protocol):
+    """Two periods' counts as `localize` takes them apart: kind 0 is who came, the others are rates on the way."""
+
+    def entries(self) -> tuple[np.ndarray, np.ndarray]: ...
+    def change(self) -> float: ...
+    def change_se(self) -> float: ...
+    def redrawn(self, rng: np.random.Generator) -> Counted: ...
+    def models(self, dispersion: float = 1.0) -> list[Model]: ...
+    def rows(self, kind: int, cells: Any) -> Any: ...
+    def base(self, kind: int, eta: np.ndarray) -> np.ndarray: ...
+    def worth(self, kind: int) -> np.ndarray: ...
+    def mean_rate(self) -> np.ndarray: ...
+    def rates_of(self, kind: int, inside: np.ndarray) -> list[float]: ...
+
+
 @dataclass(frozen=True)
 class StepModel:
     """rate after = rate before × exp(eta): the Mantel-Haenszel score, which needs no estimate per cell."""
@@ -63,10 +47,6 @@ class StepModel:
     h0: np.ndarray
     n1: np.ndarray
     h1: np.ndarray
-
-    @classmethod
-    def of(cls, counts: Counts, k: int) -> StepModel:
-        return cls(counts.before[k - 1], counts.before[k], counts.after[k - 1], counts.after[k])
 
     def base(self, eta: np.ndarray) -> np.ndarray:
         """The rate before, estimated from both periods."""
