@@ -248,8 +248,9 @@ def refunds(paid: pd.DataFrame, start: object) -> Finding | None:
         "revenue.refunds",
         "info",
         say(
-            zh="{orders} 笔订单共支付 {total}，退款 {refunded}（{share}）。",
-            en="{orders} orders paid {total}, of which {refunded} ({share}) was refunded.",
+            zh="{orders} 笔订单共支付 {total}，退款 {refunded}（{share}），净收入 {net}。",
+            en="{orders} orders paid {total}, of which {refunded} ({share}) was refunded: {net} net.",
+            net=text.money(row["total"] - refunded),
             orders=text.number(row["orders"]),
             total=text.money(row["total"]),
             refunded=text.money(refunded),
