@@ -81,4 +81,4 @@ lock: $(STAMP) ## renew requirements.lock after a change in pyproject.toml
 	@$(BIN)/python -m tests.environment
 
 clean: ## remove outputs and loaded data (keeps .venv and data/samples)
-	@rm -rf outputs/* outputs/.mutants data/sample data/sample-raw data/completejourney .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf outputs/* outputs/.mutants outputs/.checked data/sample data/sample-raw data/completejourney .pytest_cache .ruff_cache .mypy_cache .hypothesis

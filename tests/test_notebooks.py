@@ -274,6 +274,21 @@ def test_a_run_records_its_queries_its_window_and_what_breaks_the_contract(proje
     assert "SELECT" in (Path(record["folder"]) / "report.html").read_text(encoding="utf-8")
 
 
+def test_what_breaks_the_contract_is_asked_once_for_the_same_data_also_by_later_runs(warehouse, tmp_path, monkeypatch):
+    asked, really = [], plan._asked
+    monkeypatch.setattr(plan, "_asked", lambda *given: asked.append(given) or really(*given))
+
+    def state(fingerprint: str) -> dict:
+        plan._state.cache_clear()  # a later run is another process
+        return plan._state(str(warehouse), fingerprint, "zh", str(tmp_path))
+
+    assert state("a") == state("a") and len(asked) == 1
+    state("b")
+    assert len(asked) == 2, "other data is asked again"
+    next((tmp_path / ".checked").iterdir()).write_text("{", encoding="utf-8")
+    assert state("b")["problems"] == [] and len(asked) == 3, "an unreadable note is no answer"
+
+
 def _named(root: Path, name: str, **told: object) -> None:
     notebook = NOTEBOOK | {"metadata": NOTEBOOK["metadata"] | {"opslib": told}}
     (root / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -179,13 +181,35 @@ def described(job: Job) -> Job:
     """The job with the window of its data and what breaks the contract: a question to every table, so only for a job that runs."""
     if "source" not in job.parameters or "problems" in job.data:
         return job
-    state = _state(place(Path(job.root), job.parameters), str(job.data["fingerprint"]), job.lang)
+    root = Path(job.root)
+    state = _state(place(root, job.parameters), str(job.data["fingerprint"]), job.lang, str(root / "outputs"))
     return replace(job, data=job.data | state)
 
 
 @cache
-def _state(source: str, _fingerprint: str, lang: str) -> dict[str, Any]:
-    """The days that the events span, and what breaks the contract, in words; asked once for all reports on the same data."""
+def _state(source: str, fingerprint: str, lang: str, outputs: str) -> dict[str, Any]:
+    """The days that the events span, and what breaks the contract, in words; asked once for all reports on the same data.
+
+    Of a folder it is also kept for later runs: at a hundred million events the question takes a minute. An engine's
+    fingerprint is its counts and last days, and does not tell every change.
+    """
+    if "://" in source:
+        return _asked(source, lang)
+    key = [fingerprint, code_version(str(resources.files("opslib") / "check.py"))]
+    kept = Path(outputs) / ".checked" / (hashlib.sha256(repr([source, lang]).encode()).hexdigest()[:16] + ".json")
+    with suppress(OSError, ValueError, KeyError):  # not there, or no longer readable: then it is asked again
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        if known["key"] == key:
+            return known["state"]
+    state = _asked(source, lang)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    aside = kept.with_suffix(f".{os.getpid()}")
+    aside.write_text(json.dumps({"key": key, "state": state}, ensure_ascii=False), encoding="utf-8")
+    aside.replace(kept)
+    return state
+
+
+def _asked(source: str, lang: str) -> dict[str, Any]:
     from opslib import contract
     from opslib.engine import check, connect
     from opslib.errors import OpsError
