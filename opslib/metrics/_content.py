@@ -60,6 +60,12 @@ def keyed(rows: ir.Table, content: ir.Table) -> tuple[ir.Table, ir.Table]:
     return rows, content
 
 
+def apart(rows: ir.Table, *names: str) -> ir.Table:
+    """The rows again, with these columns and their integer ids: what a query uses twice as it is, DuckDB holds in memory whole."""
+    wanted = {*names, *(contract.KEYS[n] for n in names if n in contract.KEYS)}
+    return rows.select([c for c in rows.columns if c in wanted])
+
+
 def described(content: ir.Table) -> ir.Table:
     """One row per item: what it is, blanks named; with its text id as `id`, where `content` is `keyed`."""
     texts = {c: _[c].nullif("").fill_null(NONE) for c in ITEM if c != "originality"}

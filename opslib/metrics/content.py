@@ -8,7 +8,6 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib import contract
 from opslib.metrics import _content
 from opslib.metrics._content import NONE
 from opslib.metrics._periods import Period, as_day, bounds, one_of
@@ -171,9 +170,7 @@ def content_cells(
     ------
     ValueError  if `most` is not 1 to 100,000.
     """
-    # Impressions are read on their own, from the table itself: what a query uses twice, DuckDB holds in memory whole.
-    own = [c for c in ("event", "day", "content_id", contract.KEYS["content_id"]) if c in events.columns]
-    shown, _known = _content.keyed(events.select(own), content)
+    shown, _known = _content.keyed(_content.apart(events, "event", "day", "content_id"), content)
     events, content = _content.keyed(events, content)
     rows = _content.item_rows(events, period, opened, "content_cells", ("impressions", "opens", "completes"))
     shown = _content.item_rows(shown, period, opened, "content_cells", ("impressions",))

@@ -48,6 +48,9 @@ def segment_reading(
     """
     if by != FAVOURITE and by not in users.columns:
         raise ValueError(f"segment_reading: by must be {FAVOURITE!r} or a column of users, got {by!r}")
+    before = _content.apart(events, "event", "day", "content_id", "user_id")
+    before, _members = contract.keyed(before, users)
+    before, _known = _content.keyed(before, content)
     events, users = contract.keyed(events, users)
     events, content = _content.keyed(events, content)
     named = _content.described(content).select("category", item="content_id")
@@ -60,7 +63,7 @@ def segment_reading(
         x=_content.times(_.event == "complete").cast("float64"),
     )
     if by == FAVOURITE:
-        earlier = events if days is None else events.filter(_.day < ibis.date(days[0]))
+        earlier = before if days is None else before.filter(_.day < ibis.date(days[0]))
         members = _favourites(_content.item_rows(earlier, None, opened, "segment_reading", ("opens",)), named)
     else:
         members = users.select(member="user_id", segment=users[by].cast("string").nullif("").fill_null(NONE))
