@@ -23,13 +23,13 @@ e AS (
         CASE WHEN event = 'read' AND duration_s >= 0 THEN ln(1 + duration_s) END AS lasting, {_BAND} AS age
     FROM {{events}} JOIN born USING (content_key) WHERE {_TOLD}
 ), own AS (
-    SELECT content_key, {_KINDS}, sum(shown * place.f * spot.f * age.f) AS worth, sum(shown) FILTER (day >= '{{recent}}') AS last_week,
+    SELECT content_key, {_KINDS}, sum(shown * coalesce(place.f, 1) * coalesce(spot.f, 1) * coalesce(age.f, 1)) AS worth, sum(shown) FILTER (day >= '{{recent}}') AS last_week,
         avg(lasting) AS dwell_log, var_samp(lasting) AS dwell_var, count(lasting) AS dwells,
         count(*) FILTER (event = 'read' AND duration_s < 0) AS negative_dwells,
         count(*) FILTER (shown = 1 AND position IS NULL) AS unplaced,
         count(DISTINCT CASE WHEN shown = 1 THEN coalesce(e.placement, '(none)') END) AS placements
-    FROM e JOIN place ON place.placement = coalesce(e.placement, '(none)')
-    JOIN spot ON spot.spot = least(coalesce(e.position, -1), 20) JOIN age USING (age) GROUP BY content_key
+    FROM e LEFT JOIN place ON place.placement = coalesce(e.placement, '(none)')
+    LEFT JOIN spot ON spot.spot = least(coalesce(e.position, -1), 20) LEFT JOIN age USING (age) GROUP BY content_key
 )
 SELECT published_day, title, originality, source, category, author_id, topic, own.* EXCLUDE content_key, content_id
 FROM own JOIN {{content}} USING (content_key)
