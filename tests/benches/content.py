@@ -150,10 +150,10 @@ def _report(ask: Ask) -> Any:
     told = readers.candidates(ask("readings"))
     weeks = ask("topics")
     over_time.calendar(weeks, over_time.rising(weeks))
-    return [_seen(rows) for rows in lists], told.best, _seen(told.quality)
+    return [_seen(rows, 4) for rows in lists], told.best, _seen(told.quality)  # fits end a hair apart
 
 
-def _seen(frame: pd.DataFrame) -> list[Any]:
-    """How many rows, and the sum of every column of numbers in its place: of counts exactly, of others to six digits."""
+def _seen(frame: pd.DataFrame, digits: int = 6) -> list[Any]:
+    """How many rows, and the sum of every column of numbers in its place: of counts exactly, of others to so many digits."""
     sums = [float(c.sum()) for _, c in frame.items() if pd.api.types.is_numeric_dtype(c)]
-    return [len(frame), *(s if s.is_integer() else float(f"{s:.6g}") for s in sums)]
+    return [len(frame), *(s if s.is_integer() else float(f"{s:.{digits}g}") for s in sums)]
