@@ -132,8 +132,8 @@ def test_the_plan_lends_its_goal_and_budget_to_a_campaign_that_has_none():
     assert np.isnan(lessons.as_planned(bare_campaign(goal_metric="read"), plan).goal), "a goal of another event"
     kept = retrospective.chosen(pd.DataFrame([campaign(budget=500.0)]), "c", observed=dt.date(2026, 3, 1))
     nothing = a_plan(goal_value="", budget="10,000 yuan")
-    for own, given in ((kept, plan), (this, lessons.Planned()), (this, nothing)):
-        assert repr(lessons.as_planned(own, given)) == repr(own)  # a blank is not equal to itself
+    for own, lender in ((kept, plan), (this, lessons.Planned()), (this, nothing)):
+        assert repr(lessons.as_planned(own, lender)) == repr(own)  # a blank is not equal to itself
     in_money = lessons.as_planned(this, a_plan(goal_metric="revenue", goal_value="2e5"))
     assert in_money.in_money and in_money.goal == 2e5
 
