@@ -23,6 +23,7 @@ from opslib.check import Problem, check
 from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near, nearest
 from opslib.periods import iso_day
 from opslib.project import resolved
+from opslib.quoting import literal
 from opslib.text import Clean, like, say
 from opslib.text import names as quoted
 
@@ -56,7 +57,7 @@ class Tables:
             return ibis.memtable([], schema=ibis.schema(contract.types(name)))
         if not self.is_folder:
             return _completed(self.con.table(name), name, self.source)
-        paths = ", ".join(_literal(str(Path(self.source) / part.path)) for part in self.manifest.tables[name])
+        paths = ", ".join(literal(str(Path(self.source) / part.path)) for part in self.manifest.tables[name])
         # By name, the engine has the files' statistics too; ibis' own `read_parquet` makes the same statement, slower.
         self.con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{paths}], union_by_name=true)")
         return self.con.table(name)
@@ -264,7 +265,7 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
         )
     con = ibis.duckdb.connect()
     con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
-    con.raw_sql(f"SET temp_directory = {_literal(str(Path(tempfile.gettempdir()) / f'opslib-{os.getpid()}'))}")
+    con.raw_sql(f"SET temp_directory = {literal(str(Path(tempfile.gettempdir()) / f'opslib-{os.getpid()}'))}")
     # The warehouse numbers its users from 0: groups of them find their place without a hash, up to so many bits of them.
     con.raw_sql("SET perfect_ht_threshold = 20")
     warehouse.cap_memory(con.con, 3.3)  # so that a process that is told nothing stays below 4
@@ -272,10 +273,6 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
     if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
         con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")
     return Tables(con, str(folder), warehouse.read(folder))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _number(memory: str) -> int:

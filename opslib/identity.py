@@ -15,8 +15,9 @@ from opslib import contract
 from opslib.contract import Column
 from opslib.errors import ContractError, near
 from opslib.importers import rules
-from opslib.importers.mapping import USER_ALIAS, literal, quoted
+from opslib.importers.mapping import USER_ALIAS
 from opslib.importers.stage import LINE, Raw, open_file
+from opslib.quoting import literal, quoted
 from opslib.rollup import roll_up
 from opslib.settle import CONFLICT, columns, scan
 from opslib.store import Store

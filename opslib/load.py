@@ -18,10 +18,10 @@ from opslib import identity as identities
 from opslib.errors import UsageError, near
 from opslib.importers import lines, stage
 from opslib.importers import mapping as mappings
-from opslib.importers.mapping import literal, quoted
 from opslib.importers.stage import Raw, Tick
 from opslib.importers.typed import Typed, put_aside, set_aside
 from opslib.progress import Progress
+from opslib.quoting import literal, quoted
 from opslib.settle import settle
 from opslib.store import Store
 from opslib.warehouse import VALUE_OF_A_REASON, Part

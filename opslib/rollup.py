@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opslib import contract
-from opslib.importers.mapping import literal
+from opslib.quoting import literal
 from opslib.settle import columns, scan
 from opslib.warehouse import Part
 

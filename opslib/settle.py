@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opslib import contract
-from opslib.importers.mapping import literal, quoted
 from opslib.importers.typed import BAD, FILE, LINE, REASON
+from opslib.quoting import literal, quoted
 from opslib.warehouse import Part
 
 if TYPE_CHECKING:

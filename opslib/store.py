@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from opslib import contract
 from opslib.importers import rules, zones
-from opslib.importers.mapping import USER_ALIAS, literal, quoted
+from opslib.importers.mapping import USER_ALIAS
 from opslib.importers.typed import FILE, LINE
+from opslib.quoting import literal, quoted
 from opslib.rollup import roll_up
 from opslib.settle import columns, same_key, scan
 from opslib.warehouse import Manifest, Part, new_name, place, zone

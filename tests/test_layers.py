@@ -15,7 +15,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 # A module imports only from lower floors, or from its own group.
 FLOORS = [
-    {"errors", "text", "yamlfile", "project", "credentials"},
+    {"errors", "text", "yamlfile", "project", "credentials", "quoting"},
     {"contract", "periods", "arrays", "columns", "reasons"},
     {"warehouse", "privacy", "progress", "check"},
     {"metrics", "stats", "models", "engine", "sample"},

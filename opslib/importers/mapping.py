@@ -27,6 +27,7 @@ from typing import Any
 from opslib import contract
 from opslib.contract import Table
 from opslib.errors import ContractError, UsageError, near, nearest
+from opslib.quoting import literal, quoted
 from opslib.warehouse import zone
 
 _TOP = ("columns", "keep", "files", "select", "table", "note")
@@ -140,18 +141,6 @@ def _words(kind: Any) -> str:
     return {str: "text", list: "a list", bool: "true or false", MappingType: "'name: value' lines"}.get(
         kind, "a number"
     )
-
-
-def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: Any) -> str:
-    """A value as an SQL text literal; NULL for None."""
-    if isinstance(value, bool):
-        value = str(value).lower()
-    return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
 
 
 def sources(mapping: Mapping, table: Table, available: dict[str, str], where: str) -> dict[str, dict[str, Any]]:

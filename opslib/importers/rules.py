@@ -12,7 +12,8 @@ from typing import Any
 
 from opslib.contract import Column, Table
 from opslib.errors import ContractError
-from opslib.importers.mapping import UNITS, literal, quoted, spellings, zoned
+from opslib.importers.mapping import UNITS, spellings, zoned
+from opslib.quoting import literal, quoted
 
 EARLIEST, LATEST = dt.datetime(2000, 1, 1), dt.datetime(2200, 1, 1)
 AHEAD = dt.timedelta(hours=24)  # clients' clocks run fast

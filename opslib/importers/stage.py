@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from opslib.errors import ContractError, UsageError, near
 from opslib.importers import text
-from opslib.importers.mapping import literal, quoted
 from opslib.importers.rows import check_names
 from opslib.importers.text import LINE, Tick
+from opslib.quoting import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from opslib.contract import Column, Table
 from opslib.errors import ContractError
 from opslib.importers import rules, zones
-from opslib.importers.mapping import Mapping, expression, literal, quoted, sources
+from opslib.importers.mapping import Mapping, expression, sources
 from opslib.importers.rows import RESERVED
 from opslib.importers.rules import Given
 from opslib.importers.stage import LINE, Raw, reading
+from opslib.quoting import literal, quoted
 from opslib.warehouse import zone
 
 if TYPE_CHECKING:

@@ -139,7 +139,7 @@ def section(
             "table": None if table is None else tables.payload(table, labels or {}, formats or {}),
             "definitions": [asdict(term(m)) for m in dict.fromkeys(f.metric for f in stated if f.metric)],
             "note": shown(
-                note + (say(zh="{why}。", en=" {why}.", why=Clean(undrawn.capitalize())) if undrawn else ""), TEXT_LIMIT
+                note + (say(zh="{why}", en=" {why}", why=Clean(_sentence(undrawn))) if undrawn else ""), TEXT_LIMIT
             ),
             "actions": [_clean(_readable(a)) for a in actions if a is not None],
         }
@@ -174,9 +174,13 @@ def attempt(title: str) -> Iterator[None]:
     try:
         yield
     except TooLittleError as error:
-        lack = shown(str(error), LABEL_LIMIT).rstrip("。.")  # an error's words follow a name, a finding's stand alone
-        words = say(zh="{lack}。", en="{lack}.", lack=Clean(lack[:1].upper() + lack[1:]))
-        section(title, Finding("too_little." + slug(title), "info", words))
+        section(title, Finding("too_little." + slug(title), "info", _sentence(shown(str(error), LABEL_LIMIT))))
+
+
+def _sentence(error: str) -> str:
+    """An error's words follow a name; on a page they stand alone."""
+    lack = error.rstrip("。.")
+    return say(zh="{lack}。", en="{lack}.", lack=Clean(lack[:1].upper() + lack[1:]))
 
 
 def picture(figure: Any) -> dict[str, Any]:
