@@ -111,14 +111,20 @@ class Data:
 
 def found() -> dict[str, Callable[[Data], Bench]]:
     """Every bench there is, by name."""
+    return listed("benches", "bench_")
+
+
+def listed(folder: str, prefix: str) -> dict[str, Callable[..., Any]]:
+    """The functions of the files in a folder of tests/ whose names begin so, by the rest of their names."""
     modules = [
-        importlib.import_module(f"tests.benches.{path.stem}") for path in sorted((ROOT / "tests/benches").glob("*.py"))
+        importlib.import_module(f"tests.{folder}.{path.stem}")
+        for path in sorted((ROOT / "tests" / folder).glob("*.py"))
     ]
     return {
-        name.removeprefix("bench_"): function
+        name.removeprefix(prefix): function
         for module in modules
         for name, function in vars(module).items()
-        if name.startswith("bench_")
+        if name.startswith(prefix)
     }
 
 

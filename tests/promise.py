@@ -8,7 +8,6 @@ Ratios to a hand-written reference are tests/bench.py's. Ends with 1 where a pro
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+
+from tests.bench import listed
 
 ROOT = Path(__file__).parent.parent
 FOLDER = Path(tempfile.gettempdir()) / "opslib-promises"  # what is made for it once and kept
@@ -83,16 +84,7 @@ def cost(*words: str, folder: Path = ROOT) -> Cost:
 
 def found() -> dict[str, Callable[[], Iterator[Measured]]]:
     """Every promise there is, by name."""
-    modules = [
-        importlib.import_module(f"tests.promises.{path.stem}")
-        for path in sorted((ROOT / "tests/promises").glob("*.py"))
-    ]
-    return {
-        name.removeprefix("promise_"): function
-        for module in modules
-        for name, function in vars(module).items()
-        if name.startswith("promise_")
-    }
+    return listed("promises", "promise_")
 
 
 def table(names: list[str]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opslib.models.factors import factor_effects
-from opslib.models.scores import Counted, Design, fit
+from opslib.models.scores import Counted, Design, StepModel, fit, models
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,19 @@ def _coefficients(
     counts: Counted, designs: Sequence[Design], start: Sequence[np.ndarray] | None = None
 ) -> list[np.ndarray]:
     """Log relative changes of each kind's causes; of mix, the growth of everybody comes first."""
-    pairs = zip(counts.models(), designs, strict=True)
+    pairs = zip(models(counts), designs, strict=True)
     return [fit(m, x, None if start is None else start[k]) for k, (m, x) in enumerate(pairs)]
 
 
 def _effects(counts: Counted, designs: Sequence[Design], betas: Sequence[np.ndarray]) -> list[np.ndarray]:
-    steps = [_step_effects(counts, k, designs[k], betas[k]) for k in range(1, len(designs))]
+    steps = [_step_effects(counts, k, step, designs[k], betas[k]) for k, step in enumerate(counts.steps(), start=1)]
     return [_mix_effects(counts, designs[0], betas[0]), *steps]
 
 
-def _step_effects(counts: Counted, k: int, x: Design, beta: np.ndarray) -> np.ndarray:
+def _step_effects(counts: Counted, k: int, step: StepModel, x: Design, beta: np.ndarray) -> np.ndarray:
     if len(beta) == 0:
         return np.zeros(0)
-    worth, base = counts.worth(k), counts.base(k, x.at(beta))
+    worth, base = counts.worth(k), step.base(x.at(beta))
     # No rate is above 1, whatever a cause that counters another would make of it alone.
     return _switched(beta, lambda eta: float(worth @ np.minimum(base * np.exp(x.at(eta)), 1)))
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from opslib.models.factors import factor_effects
-from opslib.models.scores import MixModel, Model, StepModel, over
+from opslib.models.scores import StepModel, over
 
 THIN = 0.9  # of what a comparison within cells tells; strata that leave less are too small
 
@@ -39,21 +39,16 @@ class Counts:
         """A parametric bootstrap sample: multinomial entries, binomial steps."""
         return Counts(_redrawn(self.before, rng), _redrawn(self.after, rng))
 
-    def models(self, dispersion: float = 1.0) -> list[Model]:
-        """Who came, then each step."""
-        steps = [
+    def steps(self) -> list[StepModel]:
+        """The model of each step's rate."""
+        return [
             StepModel(self.before[k - 1], self.before[k], self.after[k - 1], self.after[k])
             for k in range(1, len(self.before))
         ]
-        return [MixModel(*self.entries(), dispersion), *steps]
 
     def rows(self, kind: int, cells: Any) -> Any:
         """The cells of a matrix as the rows of a kind's model."""
         return cells
-
-    def base(self, kind: int, eta: np.ndarray) -> np.ndarray:
-        """A step's rates before, given the changes."""
-        return self.models()[kind].base(eta)  # type: ignore[attr-defined]
 
     def worth(self, kind: int) -> np.ndarray:
         """What a point of a step's rate is worth in the overall conversion, by cell: Das Gupta's mean of the rest."""
@@ -115,12 +110,12 @@ class Returns:
         ]
         return Returns((users[0].astype(float), users[1].astype(float)), (back[0].astype(float), back[1].astype(float)))
 
-    def models(self, dispersion: float = 1.0) -> list[Model]:
-        """Who came, each step, and coming back, compared among those who stopped alike."""
+    def steps(self) -> list[StepModel]:
+        """The model of each step, and of coming back, compared among those who stopped alike."""
         (up0, up1), k = self._reached(), len(self.users[0])
-        steps: list[Model] = [StepModel(up0[i - 1], up0[i], up1[i - 1], up1[i]) for i in range(1, k)]
+        steps = [StepModel(up0[i - 1], up0[i], up1[i - 1], up1[i]) for i in range(1, k)]
         back = StepModel(*(side.ravel() for pair in zip(self.users, self.back, strict=True) for side in pair))
-        return [MixModel(*self.entries(), dispersion), *steps, back]
+        return [*steps, back]
 
     def _reached(self) -> tuple[np.ndarray, np.ndarray]:
         """Users who did at least so many steps."""
@@ -131,9 +126,6 @@ class Returns:
         if kind < k:
             return cells
         return sparse.vstack([cells] * k, format="csc") if sparse.issparse(cells) else np.vstack([cells] * k)
-
-    def base(self, kind: int, eta: np.ndarray) -> np.ndarray:
-        return self.models()[kind].base(eta)  # type: ignore[attr-defined]
 
     def worth(self, kind: int) -> np.ndarray:
         """What a point of a step's rate, or of coming back from each step, is worth in the whole."""

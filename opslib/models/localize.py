@@ -15,7 +15,7 @@ from opslib.errors import TooLittleError
 from opslib.models.candidates import by_chance, candidates, families
 from opslib.models.contributions import contributions
 from opslib.models.counted import Counts, Returns
-from opslib.models.scores import Counted, Design, Model, fit
+from opslib.models.scores import Counted, Design, Model, fit, models
 from opslib.text import say
 
 MOST_CAUSES = 8  # of one kind
@@ -108,9 +108,9 @@ def located(
 ) -> Localization:
     """As `locate`, of cells already counted whose dimensions have these values; `steps` names the kinds after mix."""
     segments, members = candidates(values, depth)
-    models = counts.models(dispersion)
-    searches = [Search(members, models[0], fixed=(0,))]
-    searches += [Search(counts.rows(k, members), models[k]) for k in range(1, len(models))]
+    mix, *steps_on = models(counts, dispersion)
+    searches = [Search(members, mix, fixed=(0,))]
+    searches += [Search(counts.rows(k, members), step) for k, step in enumerate(steps_on, start=1)]
     rng = np.random.default_rng(seed)
     tests = sum(search.effective_tests(rng) for search in searches)
     penalty = by_chance(segments)
