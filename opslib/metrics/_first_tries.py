@@ -31,17 +31,25 @@ def keyed(*tables: ir.Table) -> tuple[ir.Table, ...]:
     return tuple(t.drop(KEY) if KEY in t.columns else t for t in found)
 
 
-def narrow(events: ir.Table, funnel: Funnel, further: Sequence[str] = ()) -> ir.Table:
-    """Only what a funnel of these steps reads: an engine that keeps the rows for several uses keeps them whole."""
-    asked = [k for step in funnel.steps if isinstance(step, dict) for k in step.get("where") or ()]
-    names = {"props" if name.startswith("props.") else name for name in [*asked, *further]}
+def narrow(events: ir.Table, further: Sequence[str] = ()) -> ir.Table:
+    """Who did what when, and the `further` columns or properties: an engine that keeps the rows for several uses keeps them whole."""
+    names = {"props" if name.startswith("props.") and name not in events.columns else name for name in further} | {KEY}
     own = ("user_id", "event_id", "event", "ts", "day")
     return events.select(*own, *sorted((names & set(events.columns)) - set(own)))
 
 
-def since(events: ir.Table, funnel: Funnel) -> ir.Table:
-    """The events that can matter to tries of the period: no step lies before the first entry."""
-    return events.filter(events.day >= ibis.date(funnel.period[0])) if funnel.period else events
+def read_by(funnel: Funnel) -> list[str]:
+    """The columns and properties that the conditions of the steps name."""
+    return [k for step in funnel.steps if isinstance(step, dict) for k in step.get("where") or ()]
+
+
+def since(funnel: Funnel) -> ir.BooleanValue:
+    """Which events can matter to tries of the period: no step lies before the first entry.
+
+    To be asked in one filter with the rest of a condition: as a table of its own it would be shared by all the steps, and
+    DuckDB writes down what is filtered once and read several times.
+    """
+    return _.day >= ibis.date(funnel.period[0]) if funnel.period else ibis.literal(True)
 
 
 def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
@@ -50,9 +58,8 @@ def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
     `funnel` has entry="first", ordered steps and no exclusion; who did not enter on the first day has no try.
     """
     people = people.select(_user="user_id", _day="day")
-    events = since(events, funnel)
     if any(funnel.optional) or any(funnel.step_windows):
-        own = narrow(events.semi_join(people, [("user_id", "_user")]), funnel)
+        own = narrow(events.filter(since(funnel)).semi_join(people, [("user_id", "_user")]), read_by(funnel))
         tried = counted_by_entry(own, funnel, {}).rename(user_id="u0")
         return tried.semi_join(people, [("user_id", "_user"), ("day", "_day")])
     tried = entries(events, people, funnel)
@@ -69,8 +76,8 @@ def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
 
 
 def _step_rows(events: ir.Table, funnel: Funnel, step: int) -> ir.Table:
-    rows = events.filter(step_holds(events, funnel.steps[step - 1])).select("user_id", "ts", "day")
-    return rows.filter(rows.user_id.notnull())
+    taken = [step_holds(events, funnel.steps[step - 1]), events.user_id.notnull(), since(funnel)]
+    return events.filter(*taken).select("user_id", "ts", "day")
 
 
 def entries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics._filters import Step
-from opslib.metrics._first_tries import entries, first_tries, keyed, narrow, since
+from opslib.metrics._first_tries import entries, first_tries, keyed, narrow, read_by, since
 from opslib.metrics._funnel_rules import STEPS, Funnel, checked
 from opslib.metrics._funnel_tries import deadlines
 from opslib.metrics._periods import Period, whole
@@ -45,13 +45,13 @@ def arrivals(
     asked = checked(
         "arrivals", steps, {"period": period} | ({} if window_days is None else {"window_days": window_days})
     )
-    events, daily = keyed(events, daily)
-    events = since(events, asked)
+    events, daily = keyed(narrow(events, read_by(asked)), daily)
     entered = entries(events, _first_days(daily, asked), asked).select(_user="user_id", _first="day")
+    reached = [since(asked)]
     if asked.period and window_days is not None:
         last = ibis.date(asked.period[1]).cast("timestamp") + ibis.interval(seconds=(asked.window or 0) + 86_400)
-        events = events.filter(events.day.cast("timestamp") <= last)
-    rows = narrow(events, asked).inner_join(entered, [("user_id", "_user")])
+        reached = [*reached, events.day.cast("timestamp") <= last]
+    rows = events.filter(*reached).inner_join(entered, [("user_id", "_user")])
     return rows.filter(rows.day >= rows._first).drop("_user", "_first")
 
 
@@ -90,7 +90,7 @@ def step_habits(
     came = tried[f"t{asked.anchor(step)}"]
     tried = tried.filter(came.notnull())
     at = tried.select(_user="user_id", _at=came, _passed=ibis.ifelse(tried[f"t{step}"].notnull(), 1, 0))
-    rows = events.select("user_id", "event", "ts").inner_join(at, [("user_id", "_user")])
+    rows = events.filter(since(asked)).select("user_id", "event", "ts").inner_join(at, [("user_id", "_user")])
     rows = rows.filter(rows.ts <= rows._at)
     did = rows.select("user_id", "event", "_passed").distinct().group_by("event")
     sums = did.agg(passed_did=_._passed.sum(), did=_.count())
@@ -142,7 +142,8 @@ def step_instead(
     stopped = tried.filter(tried[f"t{last}"].notnull() & tried[f"t{step}"].isnull())
     ends = deadlines(stopped, asked, step)
     at = stopped.select(_user="user_id", _at=f"t{last}", _end=ibis.least(*ends) if ends[1:] else ends[0])
-    rows = events.filter(events.event.notin([_event(steps[last - 1]), *exclude])).select("user_id", "event", "ts")
+    other = events.event.notin([_event(steps[last - 1]), *exclude])
+    rows = events.filter(other, since(asked)).select("user_id", "event", "ts")
     rows = rows.inner_join(at, [("user_id", "_user")])
     rows = rows.filter((rows.ts > rows._at) & (rows.ts <= rows._end))
     first = rows.group_by("user_id").agg(first=_.ts.min()).rename(_who="user_id")
@@ -160,11 +161,10 @@ def _event(step: Step | Mapping[str, Any]) -> str:
 def _tried(
     events: ir.Table, daily: ir.Table, steps: Steps, step: int, window_days: float, period: Period | None, metric: str
 ) -> tuple[ir.Table, ir.Table, Funnel]:
-    """The events that can matter, keyed, the new users' tries, and what was asked."""
+    """The events, keyed and narrow, the new users' tries, and what was asked."""
     asked = checked(metric, steps, {"entry": "first", "window_days": window_days, "period": period})
     whole(step, 2, len(steps), "step", metric)
-    events, daily = keyed(events, daily)
-    events = since(events, asked)
+    events, daily = keyed(narrow(events, read_by(asked)), daily)
     people = _first_days(daily, asked).select(user_id="_user", day="_day")
     return events, first_tries(events, people, asked), asked
 

@@ -12,7 +12,7 @@ from ibis import _
 from opslib import contract
 from opslib.metrics._cohorts import NO_VALUE
 from opslib.metrics._filters import Step, column
-from opslib.metrics._first_tries import few, first_tries, keyed
+from opslib.metrics._first_tries import few, first_tries, keyed, narrow, read_by
 from opslib.metrics._funnel_rules import STEPS, Funnel, checked
 from opslib.metrics._funnel_segments import OTHER
 from opslib.metrics._periods import Day, Period, as_day, bounds, whole
@@ -63,10 +63,12 @@ def newcomers(
     whole(limit, 1, 1000, "limit", "newcomers")
     rules = {"entry": "first", "window_days": window_days, "period": _span(period, compare)}
     asked = checked("newcomers", steps, rules)
-    events, daily, visits, *more = keyed(events, daily, _visits(daily), *([users] if users is not None else []))
+    moments, steps_taken = _moments(events, dimensions, asked.period, "newcomers"), narrow(events, read_by(asked))
+    given = keyed(moments, steps_taken, daily, _visits(daily), *([users] if users is not None else []))
+    moments, steps_taken, daily, visits, *more = given
     people = _people(daily, day_n, period, compare, until, "newcomers")
-    cells = _described(events, more, people, dimensions, "newcomers")
-    cells = _reached(_returned(cells, visits, day_n), people, events, asked)
+    cells = _described(moments, more, people, dimensions, "newcomers")
+    cells = _reached(_returned(cells, visits, day_n), people, steps_taken, asked)
     names = [f"d{i}" for i in range(len(dimensions))]
     cells = cells.group_by("period", *names, "reached").agg(users=_.count(), returned=_.returned.sum())
     for name in names:
@@ -105,7 +107,7 @@ def newcomer_steps(
     ValueError  as `newcomers`.
     """
     asked = checked("newcomer_steps", steps, {"entry": "first", "window_days": window_days, "period": period})
-    events, daily, visits = keyed(events, daily, _visits(daily))
+    events, daily, visits = keyed(narrow(events, read_by(asked)), daily, _visits(daily))
     people = _people(daily, day_n, period, None, until, "newcomer_steps")
     came = _reached(_returned(people, visits, day_n), people, events, asked)
     return came.group_by("day", "reached").agg(users=_.count(), returned=_.returned.sum()).order_by("day", "reached")
@@ -144,9 +146,15 @@ def newcomer_days(
     UsageError  if the column does not exist.
     """
     whole(limit, 1, 1000, "limit", "newcomer_days")
-    events, daily, visits, *more = keyed(events, daily, _visits(daily), *([users] if users is not None else []))
+    given = keyed(
+        _moments(events, dimensions, bounds(period, "newcomer_days"), "newcomer_days"),
+        daily,
+        _visits(daily),
+        *([users] if users is not None else []),
+    )
+    moments, daily, visits, *more = given
     people = _people(daily, day_n, period, None, until, "newcomer_days")
-    people = _returned(_described(events, more, people, dimensions, "newcomer_days"), visits, day_n)
+    people = _returned(_described(moments, more, people, dimensions, "newcomer_days"), visits, day_n)
     names = [f"d{i}" for i in range(len(dimensions))]
     # Counted once by all dimensions together: each dimension is a sum over these.
     cells = people.group_by("day", *names).agg(users=_.count(), returned=_.returned.sum())
@@ -214,10 +222,6 @@ def _described(
     events: ir.Table, users: Sequence[ir.Table], people: ir.Table, dimensions: Dimensions, metric: str
 ) -> ir.Table:
     """The people with the values of their first event; of events at one instant the smaller `event_id` comes first."""
-    if isinstance(dimensions, str) or not dimensions or not all(isinstance(d, str) and d for d in dimensions):
-        raise ValueError(
-            f"{metric}: dimensions must be columns such as 'channel' or 'props.version', got {dimensions!r}"
-        )
     own = {f"d{i}": d for i, d in enumerate(dimensions) if not d.startswith("users.")}
     if own:
         people = people.inner_join(_first_values(events, people, own), [("user_id", "_first")]).drop("_first")
@@ -229,6 +233,19 @@ def _described(
         people = people.left_join(known, [("user_id", "_known")]).drop("_known")
         people = people.mutate(**{n: _[n].fill_null(NO_VALUE) for n in theirs})
     return people
+
+
+def _moments(events: ir.Table, dimensions: Dimensions, period: tuple | None, metric: str) -> ir.Table:
+    """What a user's first moment is read from: it lies in the period, if there is one."""
+    if isinstance(dimensions, str) or not dimensions or not all(isinstance(d, str) and d for d in dimensions):
+        raise ValueError(
+            f"{metric}: dimensions must be columns such as 'channel' or 'props.version', got {dimensions!r}"
+        )
+    own = [d for d in dimensions if not d.startswith("users.")]
+    for name in own:
+        column(events, name)  # an unknown one is named beside all that there are
+    rows = narrow(events, own)
+    return rows.filter(rows.day.between(*map(ibis.date, period))) if period else rows
 
 
 def _first_values(events: ir.Table, people: ir.Table, own: Mapping[str, str]) -> ir.Table:
