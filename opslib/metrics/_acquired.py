@@ -43,7 +43,7 @@ def recent(rows: ir.Table, day: str, last: ir.DateScalar, days: int) -> ir.Table
 
 
 def earlier(last: ir.DateScalar, days: int) -> ir.DateScalar:
-    """The day so many days before; a day that is known is counted back here, which spares every query the way through numbers."""
+    """The day so many days before, counted back once: here if the day is known, else in the query that finds it, not for every row."""
     known = last.op()
     if isinstance(known, ops.Literal):
         return ibis.date(known.value - dt.timedelta(days))
