@@ -13,20 +13,27 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+from ibis.backends.sql.datatypes import DuckDBType
 
 from opslib import warehouse
 from opslib.quoting import literal
+
+_SETTINGS = {
+    "TimeZone": "'UTC'",
+    "enable_progress_bar": "false",
+    "python_enable_replacements": "false",
+    # The warehouse numbers its users from 0: groups of them find their place without a hash, up to so many bits of them.
+    "perfect_ht_threshold": "20",
+    # A query is bound several times before it runs; a live file never changes, so what it says of itself is read once.
+    "parquet_metadata_cache": "true",
+}
 
 
 def opened() -> Any:
     """A connection of its own, as ibis knows it, that spills to disk before its process holds 4 GiB."""
     con = ibis.duckdb.connect()
-    con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
+    con.raw_sql("; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items()))
     con.raw_sql(f"SET temp_directory = {literal(str(Path(tempfile.gettempdir()) / f'opslib-{os.getpid()}'))}")
-    # The warehouse numbers its users from 0: groups of them find their place without a hash, up to so many bits of them.
-    con.raw_sql("SET perfect_ht_threshold = 20")
-    # A query is bound several times before it runs; a live file never changes, so what it says of itself is read once.
-    con.raw_sql("SET parquet_metadata_cache = true")
     warehouse.cap_memory(con.con, 3.3)  # so that a process that is told nothing stays below 4
     return con
 
@@ -40,14 +47,10 @@ def viewed(con: Any, name: str, paths: Iterable[Path]) -> ir.Table:
     # By name, the engine has the files' statistics too.
     con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{files}], union_by_name=true)")
     view = con.con.table(name)
-    columns = {column: _type(con, str(kind)) for column, kind in zip(view.columns, view.types, strict=True)}
+    columns = {column: _type(str(kind)) for column, kind in zip(view.columns, view.types, strict=True)}
     return ops.DatabaseTable(name, schema=ibis.schema(columns), source=con, namespace=ops.Namespace()).to_expr()
 
 
-def _type(con: Any, text: str) -> dt.DataType:
-    return _parsed(con.compiler.type_mapper, text)
-
-
 @functools.cache
-def _parsed(mapper: Any, text: str) -> dt.DataType:
-    return mapper.from_string(text)
+def _type(text: str) -> dt.DataType:
+    return DuckDBType.from_string(text)
