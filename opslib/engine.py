@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,11 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from opslib import contract, credentials, warehouse
+from opslib import contract, credentials, duck, warehouse
 from opslib.check import Problem, check
 from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near, nearest
 from opslib.periods import iso_day
 from opslib.project import resolved
-from opslib.quoting import literal
 from opslib.text import Clean, like, say
 from opslib.text import names as quoted
 
@@ -57,10 +55,7 @@ class Tables:
             return ibis.memtable([], schema=ibis.schema(contract.types(name)))
         if not self.is_folder:
             return _completed(self.con.table(name), name, self.source)
-        paths = ", ".join(literal(str(Path(self.source) / part.path)) for part in self.manifest.tables[name])
-        # By name, the engine has the files' statistics too; ibis' own `read_parquet` makes the same statement, slower.
-        self.con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{paths}], union_by_name=true)")
-        return self.con.table(name)
+        return duck.viewed(self.con, name, (Path(self.source) / part.path for part in self.manifest.tables[name]))
 
     @property
     def is_folder(self) -> bool:
@@ -263,12 +258,7 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
             say(zh="{folder} 里没有数据仓库", en="{folder} holds no warehouse", folder=Clean(folder)),
             hint if folder.exists() or not folder.suffix else say(zh="请检查路径", en="check the path"),
         )
-    con = ibis.duckdb.connect()
-    con.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET python_enable_replacements = false")
-    con.raw_sql(f"SET temp_directory = {literal(str(Path(tempfile.gettempdir()) / f'opslib-{os.getpid()}'))}")
-    # The warehouse numbers its users from 0: groups of them find their place without a hash, up to so many bits of them.
-    con.raw_sql("SET perfect_ht_threshold = 20")
-    warehouse.cap_memory(con.con, 3.3)  # so that a process that is told nothing stays below 4
+    con = duck.opened()
     # Several reports run at once and share the machine; one that loses nothing by going to disk may take less than its share.
     if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
         con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")

@@ -82,6 +82,12 @@ def test_a_folder_s_tables_have_the_contract_s_types(folder):
     assert tables.has("events", "users", "daily") and not tables.has("events", "orders")
 
 
+def test_a_folder_s_tables_are_what_the_engine_s_own_reading_finds(folder):
+    tables = engine.connect(folder)
+    for name in ("events", "users", "daily"):
+        assert getattr(tables, name).equals(tables.con.table(name))
+
+
 def test_users_are_grouped_by_their_numbers_without_a_hash(tmp_path):
     rows = [event(f"e{n}", f"u{n}") for n in range(5000)]  # more than the engine would do so on its own
     opslib.load("events", write(tmp_path / "events.csv", rows), tmp_path / "w", now=NOW)

@@ -25,7 +25,9 @@ def identified(*tables: ir.Table) -> Any:
 
     To group by the integer and take the least of its equal texts costs less than to group by the text.
     """
-    return contract.keyed(*(table.mutate(shown_id=table.user_id) for table in tables))
+    key = contract.KEYS["user_id"] if all(contract.KEYS["user_id"] in table.columns for table in tables) else "user_id"
+    found = tuple(table.mutate(user_id=table[key], shown_id=table.user_id) for table in tables)
+    return found if found[1:] else found[0]
 
 
 def lived(since: ir.DateValue, last: ir.DateScalar) -> ir.IntegerValue:
@@ -43,7 +45,7 @@ def recent(rows: ir.Table, day: str, last: ir.DateScalar, days: int) -> ir.Table
 
 
 def earlier(last: ir.DateScalar, days: int) -> ir.DateScalar:
-    """The day so many days before; a day that is known is counted back here, which spares every query the way through numbers."""
+    """The day so many days before, counted back once: here if the day is known, else in the query that finds it, not for every row."""
     known = last.op()
     if isinstance(known, ops.Literal):
         return ibis.date(known.value - dt.timedelta(days))

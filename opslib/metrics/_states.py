@@ -42,21 +42,21 @@ def judged(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, 
     once, last = marked(rows), list(ends)[-1]
     facts = {"first_day": rows.day.min(), "last_day": rows.day.max()}
     for name, end in ends.items():
-        # Bounds on the day itself: its distance is counted for users, not for rows.
-        late = rows.day.between(earlier(end, silent - 1), end)
+        # Bounds on the day itself, here and below: to count its distance costs more than all the rest.
+        late = rows.day > earlier(end, silent)
+        late = late if name == last else late & (rows.day <= end)
         count = rows.count(where=late) if once else rows.day.nunique(where=late)
         facts[f"{name}_often"] = count.cast("int64")
         facts[f"{name}_day"] = facts["last_day"] if name == last else rows.day.max(where=rows.day <= end)
     if "shown_id" in rows.columns:
         facts["shown_id"] = rows.shown_id.min()
     user = rows.group_by("user_id").agg(**facts)
-    away = {name: end.delta(user[f"{name}_day"], unit="day").cast("int64") for name, end in ends.items()}
     state = {
         name: ibis.cases(
-            (end.delta(user.first_day, unit="day") < new, "new"),
+            (user.first_day > earlier(end, new), "new"),
             (user[f"{name}_often"] >= often, "active"),
-            (away[name] < silent, "retained"),
-            (away[name] < churn, "silent"),
+            (user[f"{name}_day"] > earlier(end, silent), "retained"),
+            (user[f"{name}_day"] > earlier(end, churn), "silent"),
             else_="churned",
         )
         for name, end in ends.items()
@@ -64,7 +64,7 @@ def judged(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, 
     return user.select(
         *("first_day", "last_day"),
         user_id=user.shown_id if "shown_id" in user.columns else user.user_id,
-        days_away=away[last],
+        days_away=ends[last].delta(user.last_day, unit="day").cast("int64"),
         active_days=user[f"{last}_often"],
         **state,
     )
