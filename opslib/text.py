@@ -285,6 +285,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "number": number,
     "count": lambda v: f"{v:,.0f}".replace("-", "−"),
     "percent": percent,
+    "fine": lambda v: percent(v, 2),  # of rates well under 1 %
     "change": lambda v: percent(v, sign=True),
     "points": points,
     "money": money,

@@ -143,7 +143,7 @@ def split(risk: AllocationRisk) -> Finding:
         "split.gain",
         "good" if risk.gain_low > 0 else "info",
         say(
-            zh="同样的钱重新分配，估计每天多带来 {gain} 价值；因曲线不确定，平均会少得 {regret}。",
+            zh="同样的钱重新分配，估计每天多带来 {gain} 价值；曲线不确定，其中平均 {regret} 会落空。",
             en="The same money split anew is estimated to bring {gain} more a day; not knowing the curves costs {regret} of it on average.",
             gain=text.money(risk.gain),
             regret=text.money(risk.regret),
