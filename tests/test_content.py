@@ -598,6 +598,9 @@ def test_rates_of_posts_are_called_what_they_are_and_small_ones_have_the_digits_
         assert rates.rates_title(items, table) == "Reactions of impressions"
         assert rates.rates_title(alone, table) == "Mean number per item" and rates.rate_words("decimal")
         assert rates.rates_title(items, table.assign(event="read")).startswith("Open rate")
+        assert [len(part) for part in rates.parts(table)] == [2, 0] and set(table["event"]) == {"like", "share"}
+        opened = pd.concat([table, table.iloc[:1].assign(event="read")])
+        assert [part["event"].tolist() for part in rates.parts(opened)] == [["read"], ["share"]]
         assert "no events to check" in tracking.troubles(pd.DataFrame(columns=["trouble"]), NONE_ASIDE, by_post=True)[0].text  # fmt: skip
         with pytest.raises(TooLittleError, match="none of 12 items has a source"):
             content_groups.chain(items.assign(source="(none)"), "source")

@@ -47,7 +47,6 @@ def demand_words(what: str) -> dict[str, str]:
     return {
         "opens": name[:1].upper() + name[1:],
         "demand": say(zh="{what}占比", en="Share of {what}", what=name),
-        "demand_ratio": say(zh="{what}占比 ÷ 发布占比", en="Ratio", what=name),
     }
 
 

@@ -19,6 +19,12 @@ def rate_format(items: pd.DataFrame, table: pd.DataFrame | None = None) -> str:
     return "fine" if table is not None and table["rate"].median() < 0.01 else "percent"
 
 
+def parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rates of reading, then that of sharing, each short enough for a page; all of them first where nobody tells opens."""
+    read = table[table["event"].isin(["read", "complete"])]
+    return (read, table[table["event"] == "share"]) if len(read) else (table, table.iloc[:0])
+
+
 def rates_title(items: pd.DataFrame, table: pd.DataFrame) -> str:
     """What the rates of the chain's figure are shares of."""
     if rate_format(items) == "decimal":
