@@ -11,7 +11,7 @@ from scipy import special
 from opslib.errors import TooLittleError
 from opslib.models.content import shrink_by_group
 from opslib.models.indices import gamma_prior, indices
-from opslib.text import say
+from opslib.text import number, say
 
 REACTIONS = {"like": "likes", "comment": "comments", "favorite": "favorites", "share": "shares", "follow": "follows"}
 RATES = {"read": ("opens", "impressions"), "complete": ("completes", "opens")} | {
@@ -78,7 +78,7 @@ def chain(items: pd.DataFrame, by: str) -> pd.DataFrame:
     if (items[by] == "(none)").all():
         what = {"source": say(zh="来源", en="source"), "author_id": say(zh="作者", en="author")}.get(by, by)
         raise TooLittleError(
-            say(zh="{n} 条内容都没有注明{what}，无从比较", en="none of {n} items has a {what}: nothing to compare", n=len(items), what=what)
+            say(zh="{n} 条内容都没有注明{what}，无从比较", en="none of {n} items has a {what}: nothing to compare", n=number(len(items)), what=what)
         )  # fmt: skip
     parts = []
     for name, (hits, of) in RATES.items():

@@ -166,7 +166,7 @@ def titled(row: dict[str, Any]) -> str:
 
 
 def _few(number: float) -> str:
-    return "<\N{NO-BREAK SPACE}0.1" if number < 0.1 else text.number(number, 1)
+    return "<0.1" if number < 0.1 else text.number(number, 1)
 
 
 def _lately(table: pd.DataFrame) -> str:

@@ -46,7 +46,7 @@ def demand_words(what: str) -> dict[str, str]:
     name = outcome_name(what)
     return {
         "opens": name[:1].upper() + name[1:],
-        "demand": say(zh="{what}占比", en="Share of {what}", what=name),
+        "demand": say(zh="{what}占比", en="Of {what}", what=name),
     }
 
 
