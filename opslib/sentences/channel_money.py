@@ -271,9 +271,14 @@ def mending(breaks: pd.DataFrame) -> list[Action]:
                 c=text.shown(channel),
             ),
             "engineering",
+            say(
+                zh="花费 {cost}，没有一个注册",
+                en="{cost} spent without one sign-up",
+                cost=text.money(rows["cost"].sum()),
+            ),
             metric="acquisition.join",
         )
-        for channel in breaks["channel"].unique()
+        for channel, rows in breaks.groupby("channel", sort=False)
     ]
 
 
