@@ -75,11 +75,14 @@ def _read(path: Path, _changed: int) -> Privacy:
 
 
 def masked(id: Any) -> str:
-    """A user's id with its middle hidden, however long it is; short ones are hidden whole."""
+    """A user's id with its middle hidden, however long it is; of a short one little or nothing is left."""
     text = shown(id, 200)
     if not settings().mask_users or missing(id):
         return text
-    return f"{text[:2]}***{text[-2:]}" if len(text) >= 8 else f"{text[:1]}***" if len(text) >= 4 else "***"
+    for least, first, last in ((8, 2, 2), (6, 1, 2), (4, 1, 0)):
+        if len(text) >= least:
+            return f"{text[:first]}***{text[len(text) - last :]}"
+    return "***"
 
 
 def small_rows(frame: pd.DataFrame) -> pd.Series:

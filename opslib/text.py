@@ -285,6 +285,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "number": number,
     "count": lambda v: f"{v:,.0f}".replace("-", "−"),
     "percent": percent,
+    "fine": lambda v: percent(v, 2),  # of rates well under 1 %
     "change": lambda v: percent(v, sign=True),
     "points": points,
     "money": money,
@@ -293,7 +294,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "p": p_value,
     "times": lambda v: f"{v:,.2f}×".replace("-", "−"),
     "multiple": lambda v: number(v, 1 if abs(v) >= 1 else 2) + (" 倍" if language() == "zh" else "×"),
-    "chance": lambda v: "< 0.1%" if v < 0.001 else percent(v),
+    "chance": lambda v: "<0.1%" if v < 0.001 else percent(v),
     **{unit: _counted(zh, en) for unit, zh, en in _TIMES},
 }
 FORMATS = (*_WRITERS, "text", "user")

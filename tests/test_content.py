@@ -23,7 +23,9 @@ from opslib.models import content_readers as readers
 from opslib.models import content_time as over_time
 from opslib.models.content import KEEP
 from opslib.sentences import content as statements
+from opslib.sentences import content_beside as beside
 from opslib.sentences import content_more as more
+from opslib.sentences import content_rates as rates
 from opslib.sentences import content_time as timing
 from opslib.sentences import content_tracking as tracking
 
@@ -166,6 +168,7 @@ def test_the_chain_on_the_page_begins_with_all_groups_together(con):
     counts = con.to_pandas(content.content_chain(*tables, by="placement"))
     places = content_groups.funnel(counts, "placement")
     assert "published" not in places and pd.isna(places["items"].iloc[0]), "places show the same items"
+    assert content_groups.funnel(counts, "placement", items=2)["items"].iloc[0] == 2, "all items, where they are known"
     shown = places.set_index("placement")[["items", "impressions"]].to_dict("index")
     assert shown["(none)"] == {"items": 1, "impressions": 3}, "an empty place and a missing one are one place"
 
@@ -468,7 +471,7 @@ def test_posts_without_reach_are_compared_and_on_no_list(con):
         )
         shared = table.assign(shares=range(len(table)))
         both = pd.concat([shared, shared.assign(category="d", shares=90)])
-        said = more.rates(content_groups.chain(both, "category"), "category", more.rate_format(table))
+        said = rates.rates(content_groups.chain(both, "category"), "category", rates.rate_format(table))
     assert said and "%" not in said[0].text and said[0].format == "decimal"
 
 
@@ -567,6 +570,74 @@ def test_posts_are_those_of_the_period_with_numbers_where_text_is_a_number(con):
     got = con.to_pandas(content.content_numbers(posts(*rows), period=("2026-01-02", "2026-01-03")))
     assert got["content_id"].tolist() == ["p1", "p2"] and got["likes"].isna().all() and got["opens"].isna().all()
     assert got["impressions"].fillna(-1).tolist() == [-1, 8]
+
+
+def test_posts_without_titles_go_by_their_ids_and_columns_that_tell_nothing_stay_away(con):
+    rows = [{"likes": 50 + i, "comments": 2, "title": ""} for i in range(12)]
+    got = con.to_pandas(content.content_numbers(posts(*rows))).assign(title=None)
+    table = content_lists.judged(content_lists.clean(content_lists.posts(got)))
+    drawn = beside.picture(table, lambda frame, **how: frame["title"].tolist())
+    assert drawn == table["content_id"].head(8).tolist() and beside.picture(table.iloc[:0], None) is None
+    told = beside.telling(content_lists.leading(table), "title", "content_id", "impressions", "index")
+    assert list(told) == ["content_id", "index"], "no titles, and nobody told impressions"
+    with text.speaking("en"):
+        assert "Nobody told impressions" in beside.leading_note(table)
+        assert "bought reach" in beside.lists_note(content_lists.Rules(), by_post=True)
+        assert "bought reach" not in beside.lists_note(content_lists.Rules())
+
+
+def test_rates_of_posts_are_called_what_they_are_and_small_ones_have_the_digits_they_need(con):
+    many = [{"reach": 10_000, "likes": 40 + i, "shares": 9 + i} for i in range(12)]
+    items = content_lists.clean(content_lists.posts(con.to_pandas(content.content_numbers(posts(*many)))))
+    table = content_groups.chain(items, "category")
+    assert rates.rate_format(items, table) == "fine" and text.write(0.0024, "fine") == "0.24%"
+    assert rates.rate_format(items, table.assign(rate=0.2)) == "percent"
+    bare = [{"likes": 40 + i, "shares": 9} for i in range(12)]
+    alone = content_lists.clean(content_lists.posts(con.to_pandas(content.content_numbers(posts(*bare)))))
+    with text.speaking("en"):
+        assert rates.rates_title(items, table) == "Reactions of impressions"
+        assert rates.rates_title(alone, table) == "Mean number per item" and rates.rate_words("decimal")
+        assert rates.rates_title(items, table.assign(event="read")).startswith("Open rate")
+        assert [len(part) for part in rates.parts(table)] == [2, 0] and set(table["event"]) == {"like", "share"}
+        opened = pd.concat([table, table.iloc[:1].assign(event="read")])
+        assert [part["event"].tolist() for part in rates.parts(opened)] == [["read"], ["share"]]
+        assert "no events to check" in tracking.troubles(pd.DataFrame(columns=["trouble"]), NONE_ASIDE, by_post=True)[0].text  # fmt: skip
+        with pytest.raises(TooLittleError, match="none of 12 items has a source"):
+            content_groups.chain(items.assign(source="(none)"), "source")
+
+
+def test_a_list_is_told_with_the_interval_of_what_it_brings():
+    rng = np.random.default_rng(5)
+    items = frame(*crowd(), *[(f"dud{k}", 2_000, 300, int(rng.poisson(8))) for k in range(6)])
+    table = content_lists.judged(items)
+    whole = statements.cull(table, "completes", content_lists.Rules())[0]
+    true = 6 * (items["completes"].mean() - 8)  # more a week, if average items had the places of the six duds
+    assert whole.low < whole.value < whole.high and whole.low < true < whole.high
+
+
+def places_seen(seed: int, items: int = 60) -> pd.DataFrame:
+    """Impressions and opens in five positions, each half as good as the one before the last; items differ widely."""
+    rng = np.random.default_rng(seed)
+    factor = np.array([1.0, 0.8, 0.6, 0.5, 0.4])
+    seen, appeal = rng.poisson(300, (items, 5)) + 200 * (np.arange(5) == 0), rng.gamma(4, 0.02, items)
+    own = rng.gamma(50, 1 / 50, (items, 5))  # an item does a bit better here and worse there
+    hits = np.minimum(rng.poisson(seen * factor * own * appeal[:, None]), seen)
+    cell = pd.MultiIndex.from_product([[f"i{k}" for k in range(items)], range(5)], names=["content_id", "position"])
+    table = pd.DataFrame({"impressions": seen.ravel(), "opens": hits.ravel()}, index=cell).reset_index()
+    return table.assign(placement="algorithm", age=0, completes=0)
+
+
+def test_what_a_position_is_worth_lies_in_its_interval_and_the_most_shown_one_has_none():
+    true, inside = {1: 0.8, 2: 0.6, 3: 0.5, 4: 0.4}, 0
+    for seed in range(25):
+        table = place.positions(places_seen(seed)).set_index("position")
+        assert table.loc[0, "place_factor"] == 1 and table.loc[0, ["low", "high"]].isna().all()
+        inside += sum(table.loc[k, "low"] <= v <= table.loc[k, "high"] for k, v in true.items())
+    assert 0.9 <= inside / 100 <= 1.0
+    few = place.positions(places_seen(1, items=6))
+    assert few["place_factor"].notna().all() and few["low"].isna().all(), "six items have no interval"
+    with pytest.raises(TooLittleError):
+        place.positions(places_seen(1).query("position == 0"))
 
 
 REAL = os.environ.get("OPSLIB_REAL_DATA", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -50,3 +51,16 @@ def test_the_second_page_says_who_acted_on_the_lists_of_the_first(project, raw_s
     assert f"Of {len(cull)} items" in found["text"] and f"{len(stopped)} were acted on" in found["text"]
     page = (second / "report.html").read_text(encoding="utf-8")
     assert "What became of the last lists" in page and found["text"] in page.replace("&#x27;", "'")
+
+
+def test_a_page_of_posts_alone_has_their_ids_and_says_once_what_needs_events(project, tmp_path):
+    rows = [f"p{i:03},2026-03-{1 + i % 28:02d} 08:00:00,photo,{50_000 + i},{400 + i % 9 if i > 4 else 20},9" for i in range(60)]  # fmt: skip
+    file = tmp_path / "posts.csv"
+    file.write_text("\n".join(["content_id,published_at,category,reach,likes,shares", *rows]), encoding="utf-8")
+    load("content", file, tmp_path / "w", tz="Asia/Shanghai")
+    folder, said = report(project, tmp_path / "w")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert said["content.cull"]["value"] > 0 and "reactions" in said["content.cull"]["text"]
+    assert re.search(r'alt="[^"]*p00[0-4]', page) and not re.search(r'alt="[^"]*\bnan\b', page)
+    assert ">(none)<" not in page and "Needs the table events" not in page and page.count("There are no events") >= 1
+    assert said["content.without_events"]["level"] == "info" and said["content.tracking"]["level"] == "info"

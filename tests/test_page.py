@@ -476,6 +476,7 @@ def test_ids_are_masked_on_the_page_and_in_its_downloads():
     for shown in ("13***78", "***", "ab***34"):
         assert f">{shown}<" in page
     assert "13812345678" not in page and "13812345678" not in download(page)
+    assert [privacy.masked(id) for id in ("abc", "abcde", "a00012")] == ["***", "a***", "a***12"]
     notebook = pages.executed(lambda: section("t", table=frame))
     assert "13812345678" not in json.dumps(notebook)
 

@@ -86,8 +86,8 @@ class Ticks(Formatter):
 
     def _word(self, value: float, locs: Sequence[float]) -> str:
         step = min((b - a for a, b in pairwise(locs)), default=1.0)
-        if self.kind in ("percent", "change", "points"):
-            sign = "+" if self.kind != "percent" and value > 0 else ""
+        if self.kind in ("percent", "fine", "change", "points"):
+            sign = "+" if self.kind in ("change", "points") and value > 0 else ""
             return _plain(sign, value * 100, step * 100) + ("" if self.kind == "points" else "%")
         size, suffix = _unit(max(map(abs, locs), default=0.0))
         body = _plain("", value / size, step / size) + (suffix if value else "")

@@ -11,7 +11,7 @@ from scipy import special
 from opslib.errors import TooLittleError
 from opslib.models.content import shrink_by_group
 from opslib.models.indices import gamma_prior, indices
-from opslib.text import say
+from opslib.text import number, say
 
 REACTIONS = {"like": "likes", "comment": "comments", "favorite": "favorites", "share": "shares", "follow": "follows"}
 RATES = {"read": ("opens", "impressions"), "complete": ("completes", "opens")} | {
@@ -19,19 +19,19 @@ RATES = {"read": ("opens", "impressions"), "complete": ("completes", "opens")} |
 }
 
 
-def funnel(counts: pd.DataFrame, by: str) -> pd.DataFrame:
+def funnel(counts: pd.DataFrame, by: str, *, items: float = float("nan")) -> pd.DataFrame:
     """From publishing to feedback, group by group and all together (the first row), the most opened first.
 
     Columns: (by), published (absent for placements), items, impressions, opens, completes, reactions.
 
     `counts`: as of `metrics.content.content_chain`. All together is the sum, except for `items` of placements, which
-    show the same items: blank.
+    show the same items: there it is `items`, blank unless given.
     """
     steps = ["published", "items", "impressions", "opens", "completes"]
     rows = counts.assign(reactions=counts[list(REACTIONS.values())].sum(axis=1)).sort_values("opens", ascending=False)
     total = rows[[*steps, "reactions"]].sum(min_count=1).to_frame().T.assign(**{by: say(zh="全部", en="All")})
     if by == "placement":
-        total, steps = total.assign(items=np.nan), steps[1:]
+        total, steps = total.assign(items=items), steps[1:]
     return pd.concat([total, rows], ignore_index=True)[[by, *steps, "reactions"]]
 
 
@@ -69,7 +69,17 @@ def clustered(frame: pd.DataFrame, *, by: str | list[str], hits: str, of: str, l
 
 
 def chain(items: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Every rate of the chain by group: one row per (by, event) as `clustered`, with data only."""
+    """Every rate of the chain by group: one row per (by, event) as `clustered`, with data only.
+
+    Raises
+    ------
+    TooLittleError  if no item has a group, or nothing happened.
+    """
+    if (items[by] == "(none)").all():
+        what = {"source": say(zh="来源", en="source"), "author_id": say(zh="作者", en="author")}.get(by, by)
+        raise TooLittleError(
+            say(zh="{n} 条内容都没有注明{what}，无从比较", en="none of {n} items has a {what}: nothing to compare", n=number(len(items)), what=what)
+        )  # fmt: skip
     parts = []
     for name, (hits, of) in RATES.items():
         of = of if _opened(items) else "impressions"

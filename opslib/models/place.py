@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from opslib.errors import TooLittleError
 from opslib.text import say
@@ -22,21 +23,43 @@ class Factors:
         """Value → factor; empty for a dimension that was not fitted."""
         return {k: float(v) for k, v in self.of[name].items()} if name in self.of else {}
 
-    def table(self, name: str) -> pd.DataFrame:
-        """One row per value: (name), place_factor.
 
-        Raises
-        ------
-        TooLittleError  if the dimension was not fitted, or has one value only.
-        """
-        if name not in self.of or len(self.of[name]) < 2:
-            raise TooLittleError(
-                say(
-                    zh="位置没有上报或只有一种取值，无从比较",
-                    en="positions are not sent, or one only: nothing to compare",
-                )
-            )
-        return self.of[name].rename("place_factor").rename_axis(name).reset_index()
+def positions(cells: pd.DataFrame, *, groups: int = 10, level: float = 0.95) -> pd.DataFrame:
+    """What each position is worth against the most shown one, with its interval.
+
+    One row per position: position, impressions, place_factor, low, high (blank for the most shown one, which is 1).
+
+    `cells`: as of `metrics.content.content_cells`.
+    Definition: the factors of `worth`. Error: jackknife of their logarithms with items as units, `groups` of items left
+    out in turn, t interval; the responses of one item are not independent. Blank with fewer items than groups.
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11.
+
+    Raises
+    ------
+    TooLittleError  if positions were not fitted, or there is one only.
+    """
+    found = worth(cells).of.get("position", pd.Series(dtype=float))
+    if len(found) < 2:
+        raise TooLittleError(
+            say(zh="位置没有上报或只有一种取值，无从比较", en="positions are not sent, or one only: nothing to compare")
+        )
+    shown = cells.groupby("position")["impressions"].sum()
+    table = pd.DataFrame({"impressions": shown.reindex(found.index), "place_factor": found})
+    half = _jackknifed(cells, int(shown.idxmax()), groups, level)
+    table = table.assign(low=found * np.exp(-half), high=found * np.exp(half)).rename_axis("position")
+    table.loc[shown.idxmax(), ["low", "high"]] = np.nan
+    return table.reset_index()
+
+
+def _jackknifed(cells: pd.DataFrame, base: int, groups: int, level: float) -> pd.Series:
+    """Half the interval of the log factor of each position; blank where leaving out items leaves none to compare."""
+    item = pd.factorize(cells["content_id"], sort=True)[0]
+    if item.max() + 1 < groups:
+        return pd.Series(np.nan, index=sorted(cells["position"].unique()))
+    fits = [worth(cells[item % groups != left]).of["position"] for left in range(groups)]
+    logs = np.log(pd.concat([fit / fit.get(base, np.nan) for fit in fits], axis=1))
+    spread = logs.var(axis=1, ddof=0, skipna=False) * (groups - 1)
+    return special.stdtrit(groups - 1, (1 + level) / 2) * np.sqrt(spread)
 
 
 def lifts(cells: pd.DataFrame, base: str) -> tuple[pd.DataFrame, pd.Series]:

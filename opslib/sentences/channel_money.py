@@ -143,7 +143,7 @@ def split(risk: AllocationRisk) -> Finding:
         "split.gain",
         "good" if risk.gain_low > 0 else "info",
         say(
-            zh="同样的钱重新分配，估计每天多带来 {gain} 价值；因曲线不确定，平均会少得 {regret}。",
+            zh="同样的钱重新分配，估计每天多带来 {gain} 价值；曲线不确定，其中平均 {regret} 会落空。",
             en="The same money split anew is estimated to bring {gain} more a day; not knowing the curves costs {regret} of it on average.",
             gain=text.money(risk.gain),
             regret=text.money(risk.regret),
@@ -271,9 +271,14 @@ def mending(breaks: pd.DataFrame) -> list[Action]:
                 c=text.shown(channel),
             ),
             "engineering",
+            say(
+                zh="花费 {cost}，没有一个注册",
+                en="{cost} spent without one sign-up",
+                cost=text.money(rows["cost"].sum()),
+            ),
             metric="acquisition.join",
         )
-        for channel in breaks["channel"].unique()
+        for channel, rows in breaks.groupby("channel", sort=False)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from opslib import text
@@ -25,7 +26,7 @@ def outcome_name(name: str) -> str:
 def headline(table: pd.DataFrame, outcome: str) -> str:
     """The page's one sentence."""
     cull, boost = chosen(table, "cull"), chosen(table, "boost")
-    if cull.empty and boost.empty and _unexposed(table):
+    if cull.empty and boost.empty and unexposed(table):
         return say(
             zh="{n} 条内容没有曝光或触达数：只能相互比较，不能判定该停还是该推。",
             en="{n} items without impressions or reach: they can be compared, but neither stopped nor pushed.",
@@ -79,9 +80,10 @@ def cull(table: pd.DataFrame, outcome: str, rules: Rules) -> list[Finding]:
     if rows.empty:
         return [_nothing("cull", table, rules.cull_below)]
     words = say(
-        zh="有 {n} 条内容应停止展示：占近期 {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}；预计误判 {wrong} 条。",
-        en="{n} items should no longer be shown: they take {share} of recent impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
+        zh="有 {n} 条内容应停止展示：占{lately} {share} 的曝光，{what}不到应有的 {limit}；让出曝光每周约多 {gain} 次{what}；预计误判 {wrong} 条。",
+        en="{n} items should no longer be shown: they take {share} of {lately} impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
         n=len(rows),
+        lately=_lately(table),
         share=text.percent(rows["week"].sum() / table["week"].sum()),
         limit=text.percent(rules.cull_below, 0),
         what=outcome_name(outcome),
@@ -97,14 +99,15 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules) -> list[Finding]:
     Nothing where nobody tells how often items were shown: `cull` has said so.
     """
     rows = chosen(table, "boost")
-    if rows.empty and _unexposed(table):
+    if rows.empty and unexposed(table):
         return []
     if rows.empty:
         return [_nothing("boost", table, rules.boost_above)]
     words = say(
-        zh="有 {n} 条内容值得加大曝光：只占近期 {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}；预计误判 {wrong} 条。",
-        en="{n} items deserve more exposure: they hold {share} of recent impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
+        zh="有 {n} 条内容值得加大曝光：占{lately} {share} 的曝光，指数都高于 {limit}；曝光增至 {times}，每周约多 {gain} 次{what}；预计误判 {wrong} 条。",
+        en="{n} items deserve more exposure: they hold {share} of {lately} impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
         n=len(rows),
+        lately=_lately(table),
         share=text.percent(rows["week"].sum() / table["week"].sum()),
         limit=text.write(rules.boost_above, "times"),
         times=f"{rules.boost_times:g}×",
@@ -116,15 +119,20 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules) -> list[Finding]:
 
 
 def _listed(decision: str, words: str, rows: pd.DataFrame, table: pd.DataFrame, outcome: str) -> list[Finding]:
-    """The list as a whole, which is what is to be done; then its first item, to show what the evidence looks like."""
+    """The list as a whole, which is what is to be done; then its first item, to show what the evidence looks like.
+
+    The interval is that of the gain: items' errors are independent, given the prior that they share.
+    """
+    gain, half = rows["gain"].sum(), np.sqrt((((rows["gain_high"] - rows["gain_low"]) / 2) ** 2).sum())
     whole = Finding(
         f"content.{decision}",
         "act",
         words,
         metric=f"content.{decision}",
-        value=len(rows),
+        value=round(float(gain)),
+        low=round(float(gain - half)),
+        high=round(float(gain + half)),
         n=len(table),
-        no_interval="census",
     )
     return [whole, _item(decision, rows.iloc[0].to_dict(), outcome)]
 
@@ -137,7 +145,7 @@ def _item(decision: str, row: dict[str, Any], outcome: str) -> Finding:
             zh="最该{verb}的是「{title}」（「{category}」）：{why}；判错概率 {wrong}。",
             en="First to {verb}: “{title}” (“{category}”), {why}; chance of being wrong {wrong}.",
             verb=say(zh="停止展示", en="stop showing") if decision == "cull" else say(zh="多展示", en="push"),
-            title=_title(row),
+            title=titled(row),
             category=row["category"],
             why=text.Clean(_evidence(row, outcome)),
             wrong=text.write(row["wrong"], "chance"),
@@ -152,20 +160,27 @@ def _item(decision: str, row: dict[str, Any], outcome: str) -> Finding:
     )
 
 
-def _title(row: dict[str, Any]) -> str:
+def titled(row: dict[str, Any]) -> str:
+    """What an item is called: its title; one without goes by its id."""
     return text.shown(row["title"] if not text.missing(row["title"]) and row["title"] else row["content_id"], 40)
 
 
 def _few(number: float) -> str:
-    return "< 0.1" if number < 0.1 else text.number(number, 1)
+    return "<0.1" if number < 0.1 else text.number(number, 1)
 
 
-def _unexposed(table: pd.DataFrame) -> bool:
+def _lately(table: pd.DataFrame) -> str:
+    """Posts tell how often they were shown in all, not last week."""
+    return say(zh="期内", en="all") if "exposed" in table else say(zh="近期", en="recent")
+
+
+def unexposed(table: pd.DataFrame) -> bool:
+    """Nobody told how often items were shown."""
     return "exposed" in table and not table["exposed"].any()
 
 
 def _nothing(decision: str, table: pd.DataFrame, limit: float) -> Finding:
-    if _unexposed(table):
+    if unexposed(table):
         words = say(
             zh="数据里没有曝光或触达数：{n} 条内容只能相互比较，不能判定该停还是该推（展示多的互动自然多）；请载入 impressions 或 reach 列。",
             en="The data tells no impressions and no reach: {n} items can be compared, but neither stopped nor pushed, because what is shown more gets more reactions; load a column impressions or reach.",
@@ -238,19 +253,3 @@ def followed(table: pd.DataFrame) -> list[Finding]:
             )
         )
     return found
-
-
-def picture(rows: pd.DataFrame, draw: Any, **how: Any) -> Any:
-    """The figure of the first rows of a list; none of an empty one."""
-    return draw(rows.head(8), **how) if len(rows) else None
-
-
-def lists_note(rules: Rules) -> str:
-    """How the lists are made, and what they do not say."""
-    return say(
-        zh="判定：真实指数低于 {low}（停止）或高于 {high}（加大）的概率超过 {sure}；不够把握的继续测试。收益假定新读者与已有读者相同，未扣除重复展示的厌倦。",
-        en="Rule: the true index is below {low} (stop) or above {high} (push) with a chance over {sure}; what is less sure keeps testing. Gains assume that new readers are like those so far, and no weariness of seeing an item again.",
-        low=text.write(rules.cull_below, "times"),
-        high=text.write(rules.boost_above, "times"),
-        sure=text.percent(rules.sure, 0),
-    )

@@ -7,56 +7,8 @@ import pandas as pd
 from opslib import columns, text
 from opslib.models.content_readers import Recommended
 from opslib.report.finding import Finding
-from opslib.sentences.content import outcome_name
+from opslib.sentences.content import outcome_name, titled
 from opslib.text import say
-
-
-def rate_format(items: pd.DataFrame) -> str:
-    """Rates of what was shown are percent; where nobody says how often items were shown, they are reactions per item."""
-    return "percent" if "exposed" not in items or items["exposed"].any() else "decimal"
-
-
-def rates(table: pd.DataFrame, by: str, kind: str = "percent") -> list[Finding]:
-    """Which group is opened, finished and shared most and least, and whether their intervals meet; `kind` as of `rate_format`."""
-    found = []
-    for event in ("read", "complete", "share"):
-        rows = table[(table["event"] == event) & table["low"].notna()].sort_values("rate")
-        if len(rows) < 2:
-            continue
-        worst, best = rows.iloc[0], rows.iloc[-1]
-        apart = worst["high"] < best["low"]
-        found.append(
-            Finding(
-                f"content.rate.{by}.{event}",
-                "watch" if apart else "info",
-                say(
-                    zh="{event}最高的是「{best}」（{high}），最低的是「{worst}」（{low}）{sure}。",
-                    en="{event}: highest for “{best}” ({high}), lowest for “{worst}” ({low}){sure}.",
-                    event=_rate_name(event) if kind == "percent" else say(zh="每条内容的分享", en="Shares per item"),
-                    best=columns.value_name(by, best[by]),
-                    high=text.write(best["rate"], kind),
-                    worst=columns.value_name(by, worst[by]),
-                    low=text.write(worst["rate"], kind),
-                    sure="" if apart else say(zh="，差异可能是偶然", en="; this may be chance"),
-                ),
-                metric="content.open_rate",
-                value=best["rate"],
-                low=best["low"],
-                high=best["high"],
-                n=best["of"],
-                base=worst["rate"],
-                format=kind,
-            )
-        )
-    return found
-
-
-def _rate_name(event: str) -> str:
-    return {
-        "read": say(zh="打开率", en="Open rate"),
-        "complete": say(zh="读完率", en="Completion"),
-        "share": say(zh="分享率", en="Share rate"),
-    }[event]
 
 
 def supply(table: pd.DataFrame, what: str = "opens") -> list[Finding]:
@@ -94,21 +46,20 @@ def demand_words(what: str) -> dict[str, str]:
     name = outcome_name(what)
     return {
         "opens": name[:1].upper() + name[1:],
-        "demand": say(zh="{what}占比", en="Share of {what}", what=name),
-        "demand_ratio": say(zh="{what}占比 ÷ 发布占比", en="Share of {what} over share of publishing", what=name),
+        "demand": say(zh="{what}占比", en="Of {what}", what=name),
     }
 
 
 def leaders(table: pd.DataFrame) -> Finding:
     """The item with the best lower bound."""
-    row = table.iloc[0]
+    row = table.iloc[0].to_dict()
     return Finding(
         "content.leader",
         "info",
         say(
             zh="读完率（向类目收缩后按下限排序）领先的是「{title}」：{rate}。",
             en="Best completion, drawn to the category and ranked by the lower bound: “{title}”, {rate}.",
-            title=text.shown(row["title"], 40),
+            title=titled(row),
             rate=text.percent(row["mean"]),
         ),
         metric="content.open_rate",
@@ -277,7 +228,7 @@ def recommended(found: Recommended) -> Finding:
         "good" if wins else "info",
         say(
             zh="「{best}」推荐的排序质量（NDCG）为 {ndcg}，按热门推荐为 {bar}：{verdict}。",
-            en="{best} ranks with a quality (NDCG) of {ndcg}, popularity with {bar}: {verdict}.",
+            en="“{best}” ranks with a quality (NDCG) of {ndcg}, popularity with {bar}: {verdict}.",
             best=columns.value_name("recommender", found.best),
             ndcg=text.percent(best["ndcg"]),
             bar=text.percent(bar["ndcg"]),

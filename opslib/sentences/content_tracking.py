@@ -36,11 +36,28 @@ def held_back(aside: pd.DataFrame) -> list[Finding]:
     return [Finding("content.tracking.dwell", "watch", words, value=int(rows["rows"].sum()), no_interval="census")]
 
 
-def troubles(table: pd.DataFrame, aside: pd.DataFrame) -> list[Finding]:
-    """What of the tracking spoils rates, and what of it loading put aside; or that nothing does."""
+def without_events() -> Finding:
+    """What a page of items that carry their own counts cannot say: once, instead of part by part."""
+    words = say(
+        zh="没有用户行为数据（events 表），本页没有：全链路、展示位对比、衰减、人群错配、候选内容、热点话题。",
+        en="There are no events, so this page has no chain, no placements, no fading, no segments, no candidates and no rising topics.",
+    )
+    return Finding("content.without_events", "info", words)
+
+
+def troubles(table: pd.DataFrame, aside: pd.DataFrame, *, by_post: bool = False) -> list[Finding]:
+    """What of the tracking spoils rates, and what of it loading put aside; or that nothing does.
+
+    `by_post`: items carry their own counts, so that nobody looked at events.
+    """
     grave, away = table[table["trouble"] != "one_placement"], held_back(aside)
     if grave.empty and not away:
-        return [Finding("content.tracking", "good", say(zh="曝光、打开与停留的数据没有发现问题。", en="No problem found in impressions, opens and dwell times."))]  # fmt: skip
+        words = (
+            say(zh="每条内容都有曝光或触达数；没有用户行为可供核对。", en="Every item tells impressions or reach; there are no events to check.")
+            if by_post
+            else say(zh="曝光、打开与停留的数据没有发现问题。", en="No problem found in impressions, opens and dwell times.")
+        )  # fmt: skip
+        return [Finding("content.tracking", "info" if by_post else "good", words)]
     return away + [
         Finding(
             f"content.tracking.{row['trouble']}",
