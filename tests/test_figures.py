@@ -107,7 +107,7 @@ def test_every_kind_speaks_one_language_has_its_glyphs_and_is_small(kind, lang):
         figure = KINDS[kind]()
         data, (width, _) = figure.small()
         said = [*words(figure), figure.alt, figure.caption]
-    assert figure.alt and width <= theme.WIDTH * theme.DPI + 1
+    assert figure.alt and width <= theme.WIDE * theme.DPI + 1
     assert len(data) < 30_000
     told = " ".join(said)
     if lang == "en":

@@ -16,7 +16,7 @@ from opslib.metrics.revenue import revenue, signups
 D0 = dt.date(2026, 1, 1)
 GRAINS, WEEKS = st.sampled_from(["day", "week", "month"]), st.sampled_from(["monday", "sunday"])
 orders = st.lists(
-    st.tuples(st.sampled_from("abc"), st.integers(0, 70), st.integers(1, 50), st.sampled_from([0, 0, 1])),
+    st.tuples(st.sampled_from("abc"), st.integers(0, 70), st.integers(1, 50), st.sampled_from([None, 0, 0, 1])),
     min_size=1,
     max_size=15,
 )
@@ -52,7 +52,14 @@ def test_revenue_is_its_definition(con, rows, grain, week_start, period, until):
     table = bound(
         "orders",
         [
-            {"order_id": str(i), "user_id": u, "paid_at": at(n), "paid_day": day(n), "amount": x, "refunded": x * back}
+            {
+                "order_id": str(i),
+                "user_id": u,
+                "paid_at": at(n),
+                "paid_day": day(n),
+                "amount": x,
+                "refunded": back if back is None else x * back,
+            }
             for i, (u, n, x, back) in enumerate(rows)
         ],
     )
@@ -64,10 +71,11 @@ def test_revenue_is_its_definition(con, rows, grain, week_start, period, until):
     for start in starts:
         own = [r for r in rows if period_of(day(r[1]), grain, week_start) == start]
         paid = [r[2] for r in own]
-        sums = (len(own), len({r[0] for r in own}), sum(paid), sum(r[2] * r[3] for r in own))
+        back = [r[2] * r[3] for r in own if r[3] is not None]  # nothing told is not nothing refunded
+        sums = (len(own), len({r[0] for r in own}), sum(paid), sum(back) if back or not own else None)
         want[start] = (*sums, mean(paid) if paid else None, variance(paid) if paid[1:] else None)
     found = {
-        pd.Timestamp(r.start).date(): (r.orders, r.payers, r.total, r.refunded, *(None if pd.isna(v) else v for v in (r.mean, r.var)))
+        pd.Timestamp(r.start).date(): (r.orders, r.payers, r.total, *(None if pd.isna(v) else v for v in (r.refunded, r.mean, r.var)))
         for r in got.set_axis([*got.columns[:-2], "mean", "var"], axis=1).itertuples(index=False)
     }  # fmt: skip
     assert list(found) == starts

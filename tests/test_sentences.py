@@ -56,6 +56,23 @@ def test_a_fall_asks_somebody_to_look_into_it_by_a_day_and_a_rise_nobody():
         assert weekly.actions(card(12_000), due=dt.date(2026, 3, 1)) == []
 
 
+def test_the_figure_of_changes_names_what_they_are_against_and_leaves_out_a_handful():
+    few = pd.concat([card(10_010), card(10_010, "acquisition.new_users").assign(value=3, base=1)])
+    with speaking("en"):
+        assert weekly.movement(few)["kpi"].tolist() == ["Weekly active users (WAU)"]
+        assert weekly.step_back(few) == "Change against the week before"
+    with speaking("zh"):
+        assert weekly.step_back(few) == "较上周的变化"
+
+
+def test_refunds_that_the_data_does_not_tell_are_not_none():
+    paid = pd.DataFrame({"start": [WEEKS[-1]], "orders": [3], "total": [60.0], "refunded": [None]})
+    with speaking("en"):
+        silent, told = weekly.refunds(paid, WEEKS[-1]), weekly.refunds(paid.assign(refunded=0.0), WEEKS[-1])
+    assert silent.metric == "revenue.gross" and "does not tell refunds" in silent.text and "0.0%" not in silent.text
+    assert told.metric == "revenue.net" and "(0.0%) was refunded" in told.text
+
+
 def test_more_lost_than_won_is_to_be_watched():
     accounts = pd.DataFrame({"new": [10], "resurrected": [5], "dormant": [30]})
     with speaking("en"):

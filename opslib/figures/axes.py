@@ -10,6 +10,7 @@ from typing import Any, Literal
 import matplotlib.dates as mdates
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import Formatter, MaxNLocator
 
 from opslib import columns, privacy, text
@@ -111,11 +112,24 @@ def _plain(sign: str, value: float, step: float) -> str:
     return ("−" if value < 0 and float(body.replace(",", "")) else sign if float(body.replace(",", "")) else "") + body
 
 
+class _Room(MaxNLocator):
+    """As many ticks as are asked for, or as the axis, once laid out, has room to label."""
+
+    def __init__(self, most: int, **how: Any) -> None:
+        super().__init__(most, **how)
+        self.most = most
+
+    def __call__(self) -> Any:
+        if isinstance(self.axis, Axis):
+            self.set_params(nbins=max(1, min(self.most, int(self.axis.get_tick_space() * 0.75))))
+        return super().__call__()
+
+
 def value_axis(ax: Axes, which: str, kind: str, bins: int = 5) -> None:
     """Number ticks of one axis."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     whole = kind == "number" and max(map(abs, axis.get_view_interval())) >= bins
-    axis.set_major_locator(MaxNLocator(bins, integer=whole, steps=[1, 2, 2.5, 5, 10] if not whole else [1, 2, 5, 10]))
+    axis.set_major_locator(_Room(bins, integer=whole, steps=[1, 2, 2.5, 5, 10] if not whole else [1, 2, 5, 10]))
     axis.set_major_formatter(Ticks(kind))
 
 

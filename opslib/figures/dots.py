@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from opslib import columns, text
 from opslib.figures import axes as ax_
 from opslib.figures.bars import _key, _rows
-from opslib.figures.theme import INK, SOFT, Drawing, canvas, colour, themed
+from opslib.figures.theme import INK, SOFT, WIDE, WIDTH, Drawing, canvas, colour, themed
 from opslib.text import missing, say
 
 
@@ -47,7 +47,7 @@ def intervals(
     small, frame = ax_.hidden(frame), ax_.needs(frame, label, value, low, high, n, hue).head(limit)
     each = "" if ax_.same_size(frame, n) else n
     kind = format or columns.format_of(value, default="number")
-    figure, ax = canvas(0.4 * len(frame) + 0.8)
+    figure, ax = canvas(0.4 * len(frame) + 0.8, WIDE if hue or reference_label else WIDTH)
     if reference is not None:
         ax_.zero_line(ax, "x", reference)
     said = []
@@ -137,7 +137,7 @@ def scatter(
         ax_.needs(frame, x, y, label, size, hue).dropna(subset=[x, y]).reset_index(drop=True),
     )
     ax_.needs(frame)
-    figure, ax = canvas(4.4)
+    figure, ax = canvas(4.4, WIDE)
     kinds = x_format or columns.format_of(x, default="number"), y_format or columns.format_of(y, default="number")
     groups = ax_.order_of(frame, hue) if hue else []
     sns.scatterplot(

@@ -14,7 +14,7 @@ from matplotlib.path import Path
 
 from opslib import columns, privacy, text
 from opslib.figures import axes as ax_
-from opslib.figures.theme import INK, PALETTE, Drawing, canvas, colour, themed
+from opslib.figures.theme import INK, PALETTE, WIDE, Drawing, canvas, colour, themed
 from opslib.text import missing, say
 
 WRITTEN = 130  # cells that carry their number; a larger grid shows colour only, the table has the numbers
@@ -55,7 +55,7 @@ def matrix(
         .reindex(index=rows, columns=cols)
         .astype(float)
     )
-    figure, ax = canvas(0.33 * len(rows) + 1.0)
+    figure, ax = canvas(0.33 * len(rows) + 1.0, WIDE)
     shades = (
         sns.light_palette(PALETTE[0], as_cmap=True)
         if center is None
@@ -135,7 +135,7 @@ def flows(
     frame = frame[frame[value].astype(float) > 0].reset_index(drop=True)
     ax_.needs(frame)
     names = [*order, *(v for v in dict.fromkeys([*frame[source], *frame[target]]) if v not in order)]
-    figure, ax = canvas(3.8)
+    figure, ax = canvas(3.8, WIDE)
     total = float(frame[value].sum())
     left, right = _stack(frame, source, value, names, total), _stack(frame, target, value, names, total)
     used = {("l", k): b for k, (b, _) in left.items()} | {("r", k): b for k, (b, _) in right.items()}

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from opslib import columns, text
 from opslib.figures import axes as ax_
-from opslib.figures.theme import INK, LINE, SOFT, Drawing, canvas, colour, grid, themed
+from opslib.figures.theme import INK, LINE, SOFT, WIDE, Drawing, canvas, colour, grid, themed
 from opslib.text import missing, say
 
 
@@ -211,7 +211,7 @@ def small_multiples(
     names = ax_.order_of(frame, by)[:limit]
     across = 2 if len(names) == 4 else min(len(names), 3)
     rows = -(-len(names) // across)
-    figure, found = canvas(1.75 * rows + 0.3, columns=across, rows=rows, sharex=True, sharey=True)
+    figure, found = canvas(1.75 * rows + 0.3, WIDE, columns=across, rows=rows, sharex=True, sharey=True)
     panels = found if isinstance(found, list) else [found]
     kind = format or columns.format_of(y, default="number")
     for ax, name in zip(panels, names, strict=False):

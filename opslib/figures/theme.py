@@ -21,8 +21,10 @@ from matplotlib.figure import Figure
 
 from opslib.errors import TooLittleError
 
-WIDTH = 8.6  # inches
-DPI = 112
+WIDTH = 7.0  # inches: a phone shows this at 390 px, where 13 points are 10 px
+WIDE = 8.6  # where cells, panels or names beside names need the room
+DPI = 128
+SHOWN = 80  # pixels of a desktop an inch
 INK, SOFT, LINE = "#1b1f24", "#57606a", "#d8dee4"
 
 # Eight colours that stay apart (ΔE ≥ 17) in normal sight and under protanopia, deuteranopia and tritanopia, and stand out
@@ -126,7 +128,7 @@ class Drawing(Figure):
     def _repr_mimebundle_(self, **kw: Any) -> dict[str, str]:
         data = b64encode(self.small()[0]).decode()
         return {
-            "text/html": f'<img src="data:image/webp;base64,{data}" alt="{escape(self.alt)}" width="{WIDTH * 72:.0f}">',
+            "text/html": f'<img src="data:image/webp;base64,{data}" alt="{escape(self.alt)}" width="{self.get_figwidth() * SHOWN:.0f}">',
             "text/plain": self.alt,
         }
 

@@ -39,12 +39,12 @@ def revenue(
     orders   : int    paid orders
     payers   : int    distinct users with a paid order
     total    : float  sum of the orders' amounts before refunds, in the warehouse's currency
-    refunded : float  sum refunded of these orders, whenever it was paid back
+    refunded : float  sum refunded of these orders, whenever it was paid back; null where none of them tells it
     mean     : float  mean amount of an order; null without orders
     var      : float  sample variance of the amounts; null below two orders
 
     Definition: an order belongs to the local day on which it was paid; its refunds are taken from that day, not from the
-    day they were paid back. Net revenue is total − refunded.
+    day they were paid back. Net revenue is total − refunded. Without an order nothing was refunded, which is 0.
     Error: compound Poisson, the standard error of `total` is sqrt(orders × (var + mean²)).
     Source: terms.yml, `revenue.gross`, `revenue.net`.
 
@@ -71,7 +71,7 @@ def revenue(
             orders=_.orders.fill_null(0).cast("int64"),
             payers=_.payers.fill_null(0).cast("int64"),
             total=_.total.fill_null(0.0),
-            refunded=_.refunded.fill_null(0.0),
+            refunded=_.orders.isnull().ifelse(0.0, _.refunded),
             mean=_.mean,
             var=_["var"],
         )

@@ -194,17 +194,17 @@ def actions(items: list[dict[str, Any]]) -> str:
     if not items:
         return ""
     title = say(zh="下一步", en="Next actions")
-    heads = (
-        say(zh="事项", en="What"),
-        say(zh="负责", en="Owner"),
-        say(zh="依据", en="Evidence"),
-        say(zh="现在", en="Now"),
-        say(zh="目标", en="Target"),
-        say(zh="到期", en="Due"),
-    )
-    marks = ("text", "text", "text", "number", "number", "text")
-    head = "".join(f'<th scope="col" class="{mark}">{words}</th>' for words, mark in zip(heads, marks, strict=True))
-    body = "".join(_action(item) for item in items)
+    heads = {
+        "title": say(zh="事项", en="What"),
+        "team": say(zh="负责", en="Owner"),
+        "evidence": say(zh="依据", en="Evidence"),
+        "baseline": say(zh="现在", en="Now"),
+        "target": say(zh="目标", en="Target"),
+        "due_on": say(zh="到期", en="Due"),
+    }
+    told = [key for key in heads if any(item[key] not in (None, "") for item in items)]  # no column of dashes alone
+    head = "".join(f'<th scope="col" class="{_mark(key)}">{heads[key]}</th>' for key in told)
+    body = "".join(_action(item, told) for item in items)
     label = escape(say(zh="表格：{title}", en="Table: {title}", title=title))
     return (
         f'<section aria-labelledby="next-actions">{heading(title, "next-actions")}'
@@ -213,13 +213,18 @@ def actions(items: list[dict[str, Any]]) -> str:
     )
 
 
-def _action(item: dict[str, Any]) -> str:
+def _mark(key: str) -> str:
+    return "number" if key in ("baseline", "target") else "text"
+
+
+def _action(item: dict[str, Any], told: list[str]) -> str:
     words = escape(text.shown(item["title"], 300))
-    what = f'<a href="#{escape(item["section"])}">{words}</a>' if item.get("section") else words
-    due = text.day(item["due_on"]) if item["due_on"] else text.BLANK
-    now, target = (text.write(item[k], item["format"]) for k in ("baseline", "target"))
-    return (
-        f'<tr><td class="text">{what}</td><td class="text"><span class="team">{team_name(item["team"])}</span></td>'
-        f'<td class="text">{escape(text.shown(item["evidence"], 300))}</td><td class="number">{escape(now)}</td>'
-        f'<td class="number">{escape(target)}</td><td class="text">{escape(due)}</td></tr>'
-    )
+    cells = {
+        "title": f'<a href="#{escape(item["section"])}">{words}</a>' if item.get("section") else words,
+        "team": f'<span class="team">{team_name(item["team"])}</span>',
+        "evidence": escape(text.shown(item["evidence"], 300)),
+        "baseline": escape(text.write(item["baseline"], item["format"])),
+        "target": escape(text.write(item["target"], item["format"])),
+        "due_on": escape(text.day(item["due_on"]) if item["due_on"] else text.BLANK),
+    }
+    return "<tr>" + "".join(f'<td class="{_mark(key)}">{cells[key]}</td>' for key in told) + "</tr>"

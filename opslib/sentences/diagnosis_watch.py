@@ -66,10 +66,10 @@ def level(value: float, kind: str) -> str:
 def _moved(row: dict[str, Any], day_n: int) -> Finding:
     kind = FORMATS[row["kind"]]
     words = say(
-        zh="{kpi}从 {a} {way}到 {b}，始于 {day}；与原来的{old}相比，此后累计{more} {off}",
-        en="{kpi} {way} from {a} to {b} since {day}; against the old {old} that has been {off} {more} so far",
+        zh="{kpi}从 {a} {way}到 {b}（{change}），始于 {day}；与原来的{old}相比，此后累计{more} {off}",
+        en="{kpi} {way} from {a} to {b} ({change}) since {day}; against the old {old} that has been {off} {more} so far",
         kpi=name(row["kpi"], day_n), a=level(row["before"], row["kind"]), b=level(row["after"], row["kind"]),
-        way=say(zh="降", en="fell") if row["change"] < 0 else say(zh="升", en="rose"),
+        way=say(zh="降", en="fell") if row["change"] < 0 else say(zh="升", en="rose"), change=_step(row),
         day=Clean(dated(row["since"], row["since_low"], row["since_high"])),
         old=say(zh="水平", en="level") if row["kind"] == "rate" else say(zh="水平与趋势", en="level and its trend"),
         more=say(zh="少", en="less" if row["kind"] == "money" else "fewer") if row["off"] < 0 else say(zh="多", en="more"),
@@ -83,6 +83,12 @@ def _moved(row: dict[str, Any], day_n: int) -> Finding:
         metric="diagnosis.watch", format="points" if row["kind"] == "rate" else kind,
 value=rounded[0], low=rounded[1], high=rounded[2],
     )  # fmt: skip
+
+
+def _step(row: dict[str, Any]) -> str:
+    if row["kind"] == "rate":
+        return text.write(row["change"], "points")
+    return ("−" if row["change"] < 0 else "+") + level(abs(row["change"]), row["kind"])
 
 
 def amount(off: float, kind: str, *, days: bool = False) -> str:

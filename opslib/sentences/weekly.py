@@ -13,6 +13,8 @@ from opslib.report.finding import Action, Finding
 from opslib.report.tables import KeyTable, key_table
 from opslib.text import say, term
 
+FEW = 5  # users below which a relative change is no picture
+
 
 def _write(value: Any, kind: str) -> str:
     writers: dict[str, Any] = {"percent": text.percent, "points": text.points, "money": text.money}
@@ -131,9 +133,17 @@ def verdict(card: pd.DataFrame) -> str:
     return min(notable or told, key=lambda f: order[f.level]).text
 
 
+def step_back(card: pd.DataFrame) -> str:
+    """What the figure's changes are against."""
+    before = ago(int(card["back"].min()), card["grain"].iat[0])
+    return say(zh="较 {before}的变化", en="Change against {before}", before=before)
+
+
 def movement(card: pd.DataFrame) -> pd.DataFrame:
-    """Each KPI's change with its interval, shares as relative changes too, so that one axis serves all."""
-    rows = card[card["back"] == card["back"].min()].copy()
+    """Each KPI's change with its interval, shares as relative changes too, so that one axis serves all; a handful of users,
+    whose interval would press the others flat, stays in the table."""
+    few = (card["kind"] == "number") & (card[["value", "base"]].min(axis=1) < FEW)
+    rows = card[(card["back"] == card["back"].min()) & ~few].copy()
     share = rows["kind"] == "percent"
     for column in ("change", "low", "high"):
         rows[column] = rows[column].where(~share, rows[column] / rows["base"])
@@ -143,11 +153,12 @@ def movement(card: pd.DataFrame) -> pd.DataFrame:
 def scorecard_note() -> str:
     """How the changes' intervals were made, in the reader's words."""
     return say(
-        zh="变化：数量与金额为相对变化，比率为百分点差；95% 区间按该指标自身历史波动放宽（最多 12 期）；「超出往常」的标记另按 Holm 校正多次比较，因此更严。图中比率也按相对变化画出。",
+        zh="变化：数量与金额为相对变化，比率为百分点差；95% 区间按该指标自身历史波动放宽（最多 12 期）；「超出往常」的标记另按 Holm 校正多次比较，因此更严。图中比率也按相对变化画出，不足 {few} 的数不画。",
         en="Changes are relative for counts and money and percentage points for rates; 95% intervals are widened by how much the "
         "number moved in up to 12 earlier periods; the mark “out of the usual” is corrected by Holm for the number of comparisons and so "
         "is stricter than one interval. The figure draws rates as "
-        "relative changes too.",
+        "relative changes too, and no number below {few}.",
+        few=FEW,
     )
 
 
@@ -238,26 +249,31 @@ def retention(curve: pd.DataFrame, days: list[int]) -> list[Finding]:
 
 
 def refunds(paid: pd.DataFrame, start: object) -> Finding | None:
-    """How much of the period's money went back."""
+    """How much of the period's money went back, or that the data does not tell."""
     rows = paid[pd.to_datetime(paid["start"]).dt.date == start]
     if rows.empty or not rows.iloc[0]["total"]:
         return None
     row = rows.iloc[0]
-    refunded = 0.0 if text.missing(row["refunded"]) else float(row["refunded"])
+    told = not text.missing(row["refunded"])
+    left = row["total"] - row["refunded"] if told else row["total"]
+    orders, total = text.number(row["orders"]), text.money(row["total"])
+    words = say(
+        zh="{orders} 笔订单共支付 {total}，退款 {refunded}（{share}），净收入 {net}。",
+        en="{orders} orders paid {total}, of which {refunded} ({share}) was refunded: {net} net.",
+        net=text.money(left), orders=orders, total=total,
+        refunded=text.money(row["refunded"]), share=text.percent(row["refunded"] / row["total"]),
+    ) if told else say(
+        zh="{orders} 笔订单共支付 {total}；数据里没有退款，净收入未知。",
+        en="{orders} orders paid {total}; the data does not tell refunds, so what is left of it is not known.",
+        orders=orders, total=total,
+    )  # fmt: skip
+    metric = "revenue.net" if told else "revenue.gross"
     return Finding(
         "revenue.refunds",
         "info",
-        say(
-            zh="{orders} 笔订单共支付 {total}，退款 {refunded}（{share}），净收入 {net}。",
-            en="{orders} orders paid {total}, of which {refunded} ({share}) was refunded: {net} net.",
-            net=text.money(row["total"] - refunded),
-            orders=text.number(row["orders"]),
-            total=text.money(row["total"]),
-            refunded=text.money(refunded),
-            share=text.percent(refunded / row["total"]),
-        ),
-        metric="revenue.net",
-        value=row["total"] - refunded,
+        words,
+        metric=metric,
+        value=left,
         n=row["orders"],
         format="money",
         no_interval="census",
