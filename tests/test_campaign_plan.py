@@ -195,6 +195,13 @@ def test_the_simulation_is_the_product_of_its_assumptions():
     assert plan_outcome.bins(played, plan).share.sum() == pytest.approx(0.995, abs=0.01)
 
 
+def test_what_has_to_be_decided_is_due_after_the_data_and_by_the_start():
+    soon, later = design(start="2026-06-29", goal=1e9), design(start="2026-07-10", goal=1e9)
+    for plan, due in ((soon, "2026-06-29"), (later, "2026-07-07")):
+        played = plan_outcome.simulated(planning.assumptions(past(), plan, audience=2_000), plan)
+        assert [a.due_on for a in told.actions(plan, played, None, dt.date(2026, 6, 28))] == [due]
+
+
 def test_an_inviter_may_bring_more_than_one():
     plan = design(kind="referral", goal_metric="register", assumed={"conversion": [1.5, 0.2], "reward": [5.0, 1.0], "participation": [0.1, 0.02]})  # fmt: skip
     played = plan_outcome.simulated(planning.assumptions(past(), plan, audience=2_000), plan)

@@ -624,3 +624,9 @@ def test_what_is_none_or_stands_in_the_sentence_is_not_repeated_as_evidence():
         assert proof("120 more.", value=12).startswith("12 · ")
         assert proof("It fell by 5.4 pp.", value=-0.054, low=-0.068, high=-0.04, format="points").startswith("95%")
         assert proof("From 3.0% to 0.0%.", value=0.0, low=0.0, high=0.28, format="percent").startswith("95%")
+        assert proof("+0.15 apart.", value=0.15, low=-2.74, high=3.03, format="decimal").startswith(
+            "95% interval −2.74 to +3.03"
+        )
+        assert proof("K is 0.15.", value=0.15, low=0.1, high=0.2, format="decimal").startswith(
+            "95% interval 0.10 to 0.20"
+        )

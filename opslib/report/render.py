@@ -51,7 +51,9 @@ def evidence(finding: dict[str, Any]) -> str:
     if finding["value"] is not None and not none and not _told(text.write(finding["value"], kind), finding["text"]):
         bits.append(text.write(finding["value"], kind))
     if finding["low"] is not None or finding["high"] is not None:
-        span = text.interval(finding["low"], finding["high"], kind)
+        # One end below zero: these are differences, and the other end says its direction, as in the sentence.
+        below = kind in ("number", "decimal") and (finding["low"] or 0) < 0
+        span = text.interval(finding["low"], finding["high"], kind, sign=below)
         bits.append(say(zh="95% 区间 {span}", en="95% interval {span}", span=span))
     elif finding["no_interval"] and finding["value"] is not None:
         bits.append(say_no_interval(finding["no_interval"]))

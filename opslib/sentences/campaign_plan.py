@@ -317,9 +317,9 @@ def template_table(rows: pd.DataFrame, plan: Design, most: int = 12) -> pd.DataF
     return kept[["campaign", "lesson", "advice"]].head(most) if len(kept) else None
 
 
-def actions(plan: Design, played: Plan, proof: Proof | None) -> list[Action]:
-    """What has to be decided before the start."""
-    due = str(plan.first - dt.timedelta(days=3))
+def actions(plan: Design, played: Plan, proof: Proof | None, until: dt.date) -> list[Action]:
+    """What has to be decided before the start: three days ahead, or at once where the data reach (`until`) into these days."""
+    due = str(max(plan.first - dt.timedelta(days=3), until + dt.timedelta(days=1)))
     out = []
     if played.chance < LIKELY:
         out.append(Action(say(zh="把目标调到八成把握的水平，或追加预算与触达", en="Lower the goal to what has a chance of 80%, or add budget and reach"), "operations",
