@@ -40,7 +40,7 @@ PLACES = {
     "papermill": {"runner"},
     "nbconvert": {"report"},
     "ipywidgets": {"whatif"},
-    "ibis": {"contract", "engine", "duck", "metrics", "load", "importers"},
+    "ibis": {"contract", "check", "engine", "duck", "metrics", "load", "importers"},
     "duckdb": {"engine", "load", "settle", "store", "identity", "progress", "importers", "sample"},
 }
 
