@@ -154,6 +154,14 @@ def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.D
     )
 
 
+def done(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> float:
+    """What was done towards the goal by the last day observed; NaN where nothing tells (`progress` says why) or no goal is named."""
+    try:
+        return float(progress(pacing, this, observed=observed).done.iloc[-1]) if this.goal_metric else float("nan")
+    except TooLittleError:
+        return float("nan")
+
+
 @dataclass(frozen=True)
 class Money:
     """What the campaign cost and what was ordered in its name; `cost` is rewards and media."""
