@@ -167,6 +167,15 @@ def test_nobody_to_check_is_said():
         retrospective.suspects(pd.DataFrame({"user_id": []}))
 
 
+def test_a_campaign_without_claim_events_points_to_the_one_with_the_most_claimants():
+    acts = pd.DataFrame({"campaign_id": ["a", "b", "c"], "event": ["claim_reward", "claim_reward", "pay"], "users": [3, 9, 99]})  # fmt: skip
+    assert retrospective.claimed(acts) == ["b", "a"] and retrospective.claimed(acts.iloc[2:]) == []
+    for lang, lack in (("en", "no claim event is on record"), ("zh", "没有带该活动编号的领奖事件")):
+        with speaking(lang), pytest.raises(TooLittleError, match=lack) as told:
+            retrospective.suspects(pd.DataFrame({"user_id": []}), ["b", "a"])
+        assert str(told.value).endswith("campaign_id=b"), "rewards booked as a sum were paid, whoever claimed them"
+
+
 def test_redemption_rates_of_the_27_published_campaigns(tmp_path):
     """completejourney: targeted households that redeemed a coupon, counted from the published files."""
     from opslib import connect, packs

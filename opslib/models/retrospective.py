@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from opslib.models.campaign import roi
 from opslib.models.ltv import Range
 from opslib.models.referral import k_factor
 from opslib.text import like, missing, say
+
+REWARD = "claim_reward"
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class Money:
 def money(booked: pd.DataFrame, acts: pd.DataFrame, this: Campaign) -> Money:
     """Rewards as booked on the campaign, else the sum of its claims; media and orders that carry its id."""
     row = booked[booked.campaign_id == this.id]
-    claims = acts[(acts.campaign_id == this.id) & (acts.event == "claim_reward")].amount.sum()
+    claims = acts[(acts.campaign_id == this.id) & (acts.event == REWARD)].amount.sum()
     sums = row.iloc[0] if len(row) else pd.Series({"media": 0.0, "revenue": 0.0, "orders": 0})
     return Money(
         float(claims) if missing(this.rewards) else this.rewards,
@@ -241,19 +243,25 @@ def read(sums: pd.DataFrame, test: abtest.Test, cost: float) -> tuple[Extra | No
         return None, str(error)
 
 
-def suspects(claims: pd.DataFrame) -> pd.DataFrame:
+def claimed(acts: pd.DataFrame) -> list[str]:
+    """The campaigns that have claim events, the one with the most claimants first."""
+    rows = acts[acts.event == REWARD].sort_values(["users", "campaign_id"], ascending=[False, True])
+    return [str(id) for id in rows.campaign_id]
+
+
+def suspects(claims: pd.DataFrame, elsewhere: Sequence[str] = ()) -> pd.DataFrame:
     """The accounts up for review, with their ring, the signals that agree, and the rewards they took.
+
+    `elsewhere` are campaigns that have claim events, to point to where this one has none: its rewards may be booked as a sum.
 
     One row per account listed: `user_id`, `score`, `ring`, `reasons` (in words), `amount`.
 
     Raises
     ------
-    TooLittleError  if nobody claimed a reward.
+    TooLittleError  if no claim event carries the campaign's id.
     """
     if claims.empty:
-        raise TooLittleError(
-            say(zh="该活动没有领奖记录，无从检查", en="nobody claimed a reward of the campaign: nothing to check")
-        )
+        raise TooLittleError(_unclaimed(elsewhere))
     scores = abuse.abuse_scores(
         claims,
         user="user_id",
@@ -267,6 +275,14 @@ def suspects(claims: pd.DataFrame) -> pd.DataFrame:
     taken = claims.groupby("user_id").amount.sum()
     return pd.DataFrame({"user_id": listed.user_id, "score": listed.score, "ring": listed.ring,
                          "reasons": [abuse.explained(r) for r in listed.reasons], "amount": listed.user_id.map(taken)})  # fmt: skip
+
+
+def _unclaimed(elsewhere: Sequence[str]) -> str:
+    """That no claim is on record, which is no word on the rewards paid, and which campaign has claims."""
+    lack = say(zh="没有带该活动编号的领奖事件，无从检查", en="no claim event is on record in the campaign's name: nothing to check")  # fmt: skip
+    if not elsewhere:
+        return lack
+    return say(zh="{lack}；有领奖事件的活动如 campaign_id={id}", en="{lack}; one that has them is campaign_id={id}", lack=lack, id=elsewhere[0])  # fmt: skip
 
 
 def nobody() -> pd.DataFrame:
