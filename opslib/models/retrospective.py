@@ -15,7 +15,7 @@ from opslib.models import abtest, abuse
 from opslib.models.campaign import roi
 from opslib.models.ltv import Range
 from opslib.models.referral import k_factor
-from opslib.text import like, missing, say
+from opslib.text import Clean, like, missing, say
 
 REWARD = "claim_reward"
 
@@ -261,7 +261,10 @@ def suspects(claims: pd.DataFrame, elsewhere: Sequence[str] = ()) -> pd.DataFram
     TooLittleError  if no claim event carries the campaign's id.
     """
     if claims.empty:
-        raise TooLittleError(_unclaimed(elsewhere))
+        there = say(zh="；有领奖事件的活动如 campaign_id={id}", en="; one that has them is campaign_id={id}", id=elsewhere[0]) if elsewhere else ""  # fmt: skip
+        raise TooLittleError(
+            say(zh="没有带该活动编号的领奖事件，无从检查{there}", en="no claim event is on record in the campaign's name: nothing to check{there}", there=Clean(there))
+        )  # fmt: skip
     scores = abuse.abuse_scores(
         claims,
         user="user_id",
@@ -275,14 +278,6 @@ def suspects(claims: pd.DataFrame, elsewhere: Sequence[str] = ()) -> pd.DataFram
     taken = claims.groupby("user_id").amount.sum()
     return pd.DataFrame({"user_id": listed.user_id, "score": listed.score, "ring": listed.ring,
                          "reasons": [abuse.explained(r) for r in listed.reasons], "amount": listed.user_id.map(taken)})  # fmt: skip
-
-
-def _unclaimed(elsewhere: Sequence[str]) -> str:
-    """That no claim is on record, which is no word on the rewards paid, and which campaign has claims."""
-    lack = say(zh="没有带该活动编号的领奖事件，无从检查", en="no claim event is on record in the campaign's name: nothing to check")  # fmt: skip
-    if not elsewhere:
-        return lack
-    return say(zh="{lack}；有领奖事件的活动如 campaign_id={id}", en="{lack}; one that has them is campaign_id={id}", lack=lack, id=elsewhere[0])  # fmt: skip
 
 
 def nobody() -> pd.DataFrame:
