@@ -297,6 +297,15 @@ def test_beside_a_whale_stands_the_reading_without_it():
     assert told.level == "watch" and "不作判断" in told.text and told.low < 0 < told.high
 
 
+@pytest.mark.parametrize(("diff", "written"), [(0.75, "+$0.75 apart (+$0.50 to +$1)"), (-0.75, "−$0.75 apart (−$1 to −$0.50)"), (0.001, "user $0.00 apart")])  # fmt: skip
+def test_money_without_its_largest_users_has_its_direction(diff, written):
+    from opslib.sentences import experiment_guards as guards
+
+    row = {"metric": abtest.REVENUE, "variant": "b", "diff": diff, "low": diff - 0.25, "high": diff + 0.25, "whale": 0.0, "n": 9, "n_control": 9}  # fmt: skip
+    with speaking("en", "USD"):
+        assert written in guards.without_top(pd.DataFrame([row]), pd.DataFrame([row]))[0].text
+
+
 def test_a_guardrail_that_may_fall_holds_a_winner_back():
     rows = pd.concat(
         [counted({"a": (1000, 100), "b": (1000, 300)}), counted({"a": (1000, 500), "b": (1000, 450)}, "read")]

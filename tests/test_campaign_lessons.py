@@ -235,7 +235,11 @@ def test_without_a_hold_out_a_goal_in_money_is_never_called_reached():
     assert ("try", "goal") in lessons.rules(in_money(goal=2_000.0)), "not even all that was ordered in its name"
     assert all(np.isnan(v) for v in lessons.unit_costs(facts_)), "money is no number of users"
     days = retrospective.counted(
-        pd.DataFrame(), pd.DataFrame(), pd.DataFrame({"day": [dt.date(2026, 1, 3)], "first": [1_500.0]}), facts_.this
+        pd.DataFrame(),
+        pd.DataFrame(),
+        pd.DataFrame(),
+        pd.DataFrame({"day": [dt.date(2026, 1, 3)], "first": [1_500.0]}),
+        facts_.this,
     )
     progress = retrospective.progress(days, facts_.this, observed=dt.date(2026, 3, 1))
     assert progress.done.to_list() == [0.0] + [1_500.0] * 9

@@ -8,6 +8,8 @@ import ibis
 import pandas as pd
 import pytest
 from conftest import ROOT, at, bound
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics.campaign import (
@@ -15,6 +17,7 @@ from opslib.metrics.campaign import (
     invitations,
     newcomers,
     pacing,
+    participants,
     participation,
     response,
     risk_signals,
@@ -23,6 +26,7 @@ from opslib.metrics.experiment import outcome_sums
 from opslib.models import abtest, retrospective
 from opslib.sentences import campaign as statements
 from opslib.sentences import campaign_lessons as learnt
+from opslib.sentences import campaign_origin as origin
 from opslib.sentences import campaign_people as people
 from opslib.text import speaking
 
@@ -74,6 +78,42 @@ def test_only_events_in_the_campaign_s_name_take_part(con):
 def test_a_user_is_new_to_the_campaign_once(con):
     got = con.execute(pacing(bound("events", [act("ann", 1), act("ann", 2), act("bob", 2)]), campaign_id="c"))
     assert list(got["first"]) == [1, 1] and list(got.users) == [1, 2]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abcd"),
+            st.integers(1, 6),
+            st.sampled_from(["pay", "read"]),
+            st.sampled_from(["c", "d", None]),
+        )
+    )
+)
+def test_a_participant_counts_once_on_the_day_of_the_first_event_in_the_campaign_s_name(con, rows):
+    rows = [*rows, ("z", 3, "pay", "d")]
+    got = con.execute(participants(bound("events", [act(*row, hour=i % 24) for i, row in enumerate(rows)]), campaign_id="c"))  # fmt: skip
+    firsts: dict[str, int] = {}
+    for user, day, _, name in rows:
+        if name == "c":
+            firsts[user] = min(day, firsts.get(user, day))
+    days = [at(day).date() for day in firsts.values()]
+    assert {d: int(n) for d, n in zip(pd.to_datetime(got.day).dt.date, got["first"], strict=True)} == {d: days.count(d) for d in days}  # fmt: skip
+
+
+def test_a_running_campaign_without_a_goal_is_followed_by_its_participants():
+    observed = dt.date(2026, 1, 5)
+    this = retrospective.chosen(pd.DataFrame([campaign(goal_metric=None)]), "c", observed=observed)
+    assert pd.isna(this.goal), "a hundred of nothing is no goal"
+    joined = pd.DataFrame({"day": [dt.date(2026, 1, 2), dt.date(2026, 1, 4)], "first": [30, 1]})
+    none = pd.DataFrame()
+    got = retrospective.progress(retrospective.counted(none, joined, none, none, this), this, observed=observed)
+    assert list(got.done) == [30, 30, 31, 31] and "pace" not in got
+    assert origin.by_day(got, this)[["first", "done"]].values.tolist() == [[30, 30], [1, 31]]
+    told = statements.goal(got, this)
+    assert (told.level, told.value, told.metric) == ("info", 31, "campaign.participants") and "31 人参与" in told.text
+    with pytest.raises(TooLittleError, match="没有登记目标"):
+        retrospective.progress(joined.iloc[:0].assign(event=""), this, observed=observed)
 
 
 def test_newcomers_are_told_from_those_there_before_and_those_back_again(con):

@@ -93,8 +93,9 @@ def _campaign(row: dict, observed: dt.date) -> Campaign:
     first, end = pd.Timestamp(row["starts_day"]).date(), pd.Timestamp(row["ends_day"]).date()
     midnight = (row["ends_at"] - row["starts_at"]) % pd.Timedelta(days=1) == pd.Timedelta(0)
     last = max(first, end - dt.timedelta(days=1)) if midnight else end
+    goal = number("goal_value") if text("goal_metric") else float("nan")  # a number of nothing is no goal
     return Campaign(str(row["campaign_id"]), text("name") or str(row["campaign_id"]), text("kind"), first, last, last > observed,
-                    text("goal_metric"), number("goal_value"), number("budget"), number("reward_cost"))  # fmt: skip
+                    text("goal_metric"), goal, number("budget"), number("reward_cost"))  # fmt: skip
 
 
 def overlapping(campaigns: pd.DataFrame, this: Campaign) -> list[str]:
@@ -108,12 +109,16 @@ def meeting(campaigns: pd.DataFrame, id: str, first: dt.date, last: dt.date) -> 
     return [c.name for c in others if c.id != id and c.first <= last and c.last >= first]
 
 
-def counted(pacing: pd.DataFrame, invited: pd.DataFrame, takings: pd.DataFrame, this: Campaign) -> pd.DataFrame:
-    """The campaign's days with what its goal counts.
+def counted(
+    pacing: pd.DataFrame, joined: pd.DataFrame, invited: pd.DataFrame, takings: pd.DataFrame, this: Campaign
+) -> pd.DataFrame:
+    """The campaign's days with what its goal counts; without a goal, the participants.
 
     For a goal in money that is what was ordered in its name; for a referral whose goal is to register, the invited who did:
     their events carry no id.
     """
+    if not this.goal_metric:
+        return joined.assign(event="")
     if this.in_money:
         return takings.assign(event=this.goal_metric)
     if this.kind != "referral" or this.goal_metric != "register" or (pacing.event == "register").any():
@@ -122,18 +127,14 @@ def counted(pacing: pd.DataFrame, invited: pd.DataFrame, takings: pd.DataFrame, 
 
 
 def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.DataFrame:
-    """Users so far who did what the goal counts, or money so far, day by day, and an even pace towards the goal.
+    """Users so far who did what the goal counts (took part, without a goal), or money so far, day by day, and an even pace towards the goal.
 
-    One row per day from the first to the last one observed: `day`, `done`, `pace` (blank without a goal).
+    One row per day from the first to the last one observed: `day`, `done`, `pace` (absent without a goal).
 
     Raises
     ------
-    TooLittleError  if no event of the goal (no order, for a goal in money) carries the campaign's id.
+    TooLittleError  if no event of the goal (no order, for a goal in money; no event at all, without a goal) carries the campaign's id.
     """
-    if not this.goal_metric:
-        raise TooLittleError(
-            say(zh="活动没有登记目标行为，无法对照目标", en="the campaign has no goal on record to follow")
-        )
     rows = pacing[pacing.event == this.goal_metric]
     if rows.empty and this.in_money:
         raise TooLittleError(
@@ -142,6 +143,10 @@ def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.D
                 en="no order carries the campaign's id: a goal in money cannot be followed",
             )
         )
+    if rows.empty and not this.goal_metric:
+        raise TooLittleError(
+            say(zh="没有带该活动编号的事件，也没有登记目标，看不到进度", en="no event carries the campaign's id, and no goal is on record: there is no progress to see")
+        )  # fmt: skip
     if rows.empty:
         raise TooLittleError(
             say(
@@ -151,9 +156,8 @@ def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.D
         )  # fmt: skip
     days = pd.date_range(this.first, min(this.last, observed))
     done = rows.assign(day=pd.to_datetime(rows.day)).set_index("day")["first"].reindex(days).fillna(0).cumsum()
-    return pd.DataFrame(
-        {"day": days, "done": done.to_numpy(), "pace": this.goal * np.arange(1, len(days) + 1) / this.days}
-    )
+    out = pd.DataFrame({"day": days, "done": done.to_numpy()})
+    return out if missing(this.goal) else out.assign(pace=this.goal * np.arange(1, len(days) + 1) / this.days)
 
 
 def done(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> float:

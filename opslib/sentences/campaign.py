@@ -82,6 +82,12 @@ def overlap(names: list[str]) -> Finding | None:
 def goal(progress: pd.DataFrame, this: Campaign) -> Finding:
     """Goal against actual, or against the even pace while it runs; of a goal in money, what was ordered in its name."""
     last = progress.iloc[-1]
+    if not this.goal_metric:
+        words = say(zh="截至 {day} 共 {n} 人参与；活动没有登记目标，只看进度。", en="{n} took part by {day}; the campaign has no goal on record, so this is its pace alone.",
+                    day=text.day(last.day), n=text.some(last.done, "user"))  # fmt: skip
+        return Finding(
+            "campaign.goal", "info", words, metric="campaign.participants", value=last.done, no_interval="census"
+        )
     done = origin.goal_written(this, last.done)
     name = (
         say(zh="名下订单净额（不全是增量）", en="Ordered in its name (not all of it extra)")

@@ -177,8 +177,25 @@ def _reached_in_money(this: Campaign, found: Extra | None) -> str:
                value=text.money(round(value)), judged=_money_judged(low, high, this.goal)[1])  # fmt: skip
 
 
+def asked(this: Campaign) -> str:
+    """What the section of the days answers."""
+    if not this.goal_metric:
+        return say(zh="每天有多少人参与", en="How many took part, day by day?")
+    return say(zh="目标完成了吗", en="Was the goal reached?")
+
+
+def by_day(progress: pd.DataFrame, this: Campaign) -> pd.DataFrame:
+    """The last days towards the goal; without one, the last days on which somebody was new to the campaign, and how many were."""
+    if this.goal_metric:
+        return progress.tail(7).round()
+    rows = progress.assign(first=progress.done.diff().fillna(progress.done))
+    return rows[rows["first"] > 0][["day", "first", "done"]].tail(14)
+
+
 def columns_of(this: Campaign) -> dict[str, dict[str, str]]:
     """How the days' table names and writes what was done: by default people."""
+    if not this.goal_metric:
+        return {"labels": {"first": say(zh="当日首次参与，人", en="New that day"), "done": say(zh="累计参与，人", en="Took part so far")}}  # fmt: skip
     if not this.in_money:
         return {}
     named = {"done": say(zh="累计名下订单净额", en="Ordered so far, net"), "pace": say(zh="均匀进度", en="Even pace")}
@@ -187,13 +204,16 @@ def columns_of(this: Campaign) -> dict[str, dict[str, str]]:
 
 def drawn(progress: pd.DataFrame, this: Campaign) -> Drawing:
     """What was done so far, beside the even pace where there is a goal."""
-    actual = pd.DataFrame({"day": progress.day, "done": progress.done, "series": say(zh="实际", en="Actual")})
-    even = pd.DataFrame({"day": progress.day, "done": progress.pace, "series": say(zh="均匀进度", en="Even pace")})
-    rows = actual if missing(this.goal) else pd.concat([actual, even], ignore_index=True)
+    rows = pd.DataFrame({"day": progress.day, "done": progress.done, "series": say(zh="实际", en="Actual")})
+    if "pace" in progress:
+        even = pd.DataFrame({"day": progress.day, "done": progress.pace, "series": say(zh="均匀进度", en="Even pace")})
+        rows = pd.concat([rows, even], ignore_index=True)
     title = (
         say(zh="累计名下订单净额", en="Ordered in its name so far, net")
         if this.in_money
         else say(zh="累计完成目标行为的用户", en="Users so far who did what the goal counts")
+        if this.goal_metric
+        else say(zh="累计参与用户", en="Users so far who took part")
     )
     return figures.curve(
         rows, x="day", y="done", hue="series", zero=True, format="money" if this.in_money else "number", title=title
