@@ -24,6 +24,7 @@ from opslib.metrics.campaign import (
 )
 from opslib.metrics.experiment import outcome_sums
 from opslib.models import abtest, retrospective
+from opslib.models.ltv import Range
 from opslib.sentences import campaign as statements
 from opslib.sentences import campaign_lessons as learnt
 from opslib.sentences import campaign_origin as origin
@@ -313,3 +314,17 @@ def test_a_next_step_is_not_due_before_the_data_that_shows_it():
     this = retrospective.Campaign("c", "c", "tasks", dt.date(2026, 1, 1), last, False, "pay", float("nan"), float("nan"), 0.0)  # fmt: skip
     assert statements.actions(this, None, dt.date(2026, 3, 1))[0].due_on == "2026-03-08"
     assert statements.actions(this, None, last)[0].due_on == "2026-01-17"
+
+
+def test_a_next_step_says_what_it_rests_on():
+    last = dt.date(2026, 1, 10)
+    this = retrospective.Campaign("c", "c", "tasks", dt.date(2026, 1, 1), last, False, "pay", 9.0, 9.0, 0.0)
+    known = retrospective.Extra(9, 9, *[Range(2.0, 1.0, 3.0)] * 4)
+    listed = pd.DataFrame({"user_id": ["ann", "bob", "cy"], "ring": [1, 1, 2], "amount": [2.0, 3.0, 5.0]})
+    with speaking("en", "USD"):
+        keep = statements.actions(this, known, last)[0]
+        assert (keep.evidence, keep.baseline, keep.format) == ("ROI of 1.0× to 3.0×", 2.0, "multiple")
+        assert statements.actions(this, None, last, why="56 days only")[0].evidence == "56 days only"
+        assert statements.actions(this, None, last)[0].evidence == "Nobody was held out at random"
+        step = people.review(this, listed, last)[0]
+        assert (step.evidence, step.baseline, step.target) == ("3 accounts in 2 rings, with $10 of rewards", 3, 0)
