@@ -18,6 +18,7 @@ from opslib.metrics.experiment import arms, outcome_sums, ratio_sums
 from opslib.models import abguards, ablooks, absegments, abtest, sequential
 from opslib.models.experiment import means, proportions, sample_ratio
 from opslib.sentences import experiment as statements
+from opslib.text import speaking
 
 
 def exposed(user: str, variant: str, day: int, hour: int = 12, test: str = "x") -> dict:
@@ -185,7 +186,8 @@ def counted(arms: dict[str, tuple[int, int]], metric: str = "pay", **more) -> pd
 
 
 def sized(**users: int) -> pd.DataFrame:
-    return pd.DataFrame({"variant": list(users), "users": list(users.values()), "crossed": 0})
+    table = pd.DataFrame({"variant": list(users), "users": list(users.values()), "crossed": 0})
+    return table.assign(share=table.users / table.users.sum(), promised=1 / len(table))
 
 
 def test_a_variant_that_the_split_does_not_name_is_a_broken_split():
@@ -293,6 +295,15 @@ def test_beside_a_whale_stands_the_reading_without_it():
     test = a_test(metric=abtest.REVENUE)
     told = guards.without_top(abtest.comparisons(rows, test), abguards.without_top(rows, test))[0]
     assert told.level == "watch" and "不作判断" in told.text and told.low < 0 < told.high
+
+
+@pytest.mark.parametrize(("diff", "written"), [(0.75, "+$0.75 apart (+$0.50 to +$1)"), (-0.75, "−$0.75 apart (−$1 to −$0.50)"), (0.001, "user $0.00 apart")])  # fmt: skip
+def test_money_without_its_largest_users_has_its_direction(diff, written):
+    from opslib.sentences import experiment_guards as guards
+
+    row = {"metric": abtest.REVENUE, "variant": "b", "diff": diff, "low": diff - 0.25, "high": diff + 0.25, "whale": 0.0, "n": 9, "n_control": 9}  # fmt: skip
+    with speaking("en", "USD"):
+        assert written in guards.without_top(pd.DataFrame([row]), pd.DataFrame([row]))[0].text
 
 
 def test_a_guardrail_that_may_fall_holds_a_winner_back():
@@ -487,8 +498,33 @@ def test_a_broken_split_is_said_first_and_says_what_to_do():
     check = sample_ratio([1925, 1631])
     table = sized(a=1925, b=1631)
     assert statements.split(check, table).level == "act"
-    assert statements.actions(("stop", ""), a_test(), due=dt.date(2026, 1, 1))[0].team == "engineering"
+    step = statements.actions(("stop", ""), a_test(), statements.on_split(check, table), due=dt.date(2026, 1, 1))[0]
+    assert step.team == "engineering" and "p < 0.001" in step.evidence
+    assert (step.baseline, step.target, step.format) == (table.share.iloc[0], 0.5, "percent")
     assert "停" in statements.decision(("stop", ""), a_test())
+
+
+def test_a_split_broken_somewhere_is_placed_with_users_shares_and_p():
+    where = pd.DataFrame({"segment": ["android", "ios"], "n": [1264, 1406], "share": [0.646, 0.484], "promised": 0.5, "p": [1e-24, 0.88]})  # fmt: skip
+    with speaking("en"):
+        told = statements.broken_where(where, sample_ratio([1925, 1631]), "platform")
+        assert told.text.startswith(
+            "It is broken in Android (1,264 users, 64.6% in the control against 50.0% promised, p < 0.001)"
+        )
+        assert told.n == 1264 and "iOS" not in told.text
+        alike = statements.broken_where(where.assign(p=0.5), sample_ratio([1925, 1631]), "platform")
+    assert alike.level == "info" and alike.n == 1264 + 1406
+    assert statements.broken_where(where, sample_ratio([1000, 1000]), "platform") is None
+
+
+@pytest.mark.parametrize(("what", "now", "then"), [("ship", 0.1, 0.2), ("harm", 0.2, 0.1), ("reject", None, None)])
+def test_a_next_step_on_a_variant_rests_on_its_effect(what, now, then):
+    found = pd.DataFrame([{"metric": "pay", "variant": "b", "control": 0.1, "treatment": 0.2, "diff": 0.1, "low": 0.05, "high": 0.15}])  # fmt: skip
+    with speaking("en"):
+        proof = statements.on_effect((what, "b"), found, a_test())
+        step = statements.actions((what, "b"), a_test(), proof, due=dt.date(2026, 1, 1))[0]
+    assert "+10.0 pp (+5.0 to +15.0 pp)" in step.evidence and (step.baseline, step.target) == (now, then)
+    assert statements.on_effect((what, "c"), found, a_test()) == {}
 
 
 # ── ratios, large spenders, unequal windows ─────────────────────────────────

@@ -207,6 +207,25 @@ def test_a_goal_in_money_is_held_against_the_extra_revenue(low, high, level, wor
     assert (("try", "goal") in lessons.rules(facts_)) is (words == "missed.")
 
 
+@pytest.mark.parametrize(("done", "words"), [(159.0, "missed: 159 of 250 users (Pay), 63.6%."), (250.0, "reached: 250 against 250 users (Pay), 100.0%."),
+                                             (float("nan"), "of 250 users (Pay): what was done cannot be known.")])  # fmt: skip
+def test_the_first_sentence_says_goal_and_actual_before_what_the_campaign_brought(done, words):
+    use("en")
+    this = bare_campaign(goal_metric="pay", goal_value=250.0)
+    assert origin.verdict("It brought ten.", this, done, None) == f"Goal {words} It brought ten."
+    running = dataclasses.replace(this, running=True)
+    without = dataclasses.replace(this, goal=float("nan"))
+    assert origin.verdict("So.", running, done, None) == origin.verdict("So.", without, done, None) == "So."
+
+
+def test_the_first_sentence_says_of_a_goal_in_money_what_the_hold_out_shows():
+    use("en")
+    known, this = dataclasses.replace(extra(0.0, 0.0, 0.0), revenue=Range(500.0, 100.0, 900.0)), in_money().this
+    assert "1,000 of extra revenue" in origin.verdict("So.", this, 1_500.0, known)
+    assert origin.verdict("So.", this, 1_500.0, known).endswith("500 by the hold-out: missed. So.")
+    assert origin.verdict("So.", this, 1_500.0, None).endswith("cannot be known. So.")
+
+
 def test_without_a_hold_out_a_goal_in_money_is_never_called_reached():
     use("en")
     facts_ = in_money()
@@ -216,7 +235,11 @@ def test_without_a_hold_out_a_goal_in_money_is_never_called_reached():
     assert ("try", "goal") in lessons.rules(in_money(goal=2_000.0)), "not even all that was ordered in its name"
     assert all(np.isnan(v) for v in lessons.unit_costs(facts_)), "money is no number of users"
     days = retrospective.counted(
-        pd.DataFrame(), pd.DataFrame(), pd.DataFrame({"day": [dt.date(2026, 1, 3)], "first": [1_500.0]}), facts_.this
+        pd.DataFrame(),
+        pd.DataFrame(),
+        pd.DataFrame(),
+        pd.DataFrame({"day": [dt.date(2026, 1, 3)], "first": [1_500.0]}),
+        facts_.this,
     )
     progress = retrospective.progress(days, facts_.this, observed=dt.date(2026, 3, 1))
     assert progress.done.to_list() == [0.0] + [1_500.0] * 9

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from opslib import load
+from opslib import load, text
 from opslib.runner import execute, plan
 
 ID = "c04_member_day"
@@ -52,6 +52,11 @@ def test_a_plan_is_read_back_by_its_review_whose_template_the_next_plan_lists(pr
     ran(project, "campaign_plan", shop, campaign_id=ID, **how)
     review = ran(project, "campaign_retrospective", shop, campaign_id=ID)
     assert {"campaign.plan.conversions", "campaign.plan.cost"} <= set(review["told"])
+    missed = review["told"]["campaign.goal"]
+    assert (
+        review["verdict"].startswith("Goal missed") == (missed["value"] < 1)
+        and text.number(missed["n"]) in review["verdict"]
+    )
     expected = float(pd.read_csv(review["at"].parents[1] / "campaign_plan" / _newest(project, "campaign_plan") / "lists" / "plan.csv")
                      .set_index("item").loc["expected_conversions", "value"])  # fmt: skip
     assert review["told"]["campaign.plan.conversions"]["base"] == pytest.approx(expected)

@@ -8,6 +8,8 @@ import ibis
 import pandas as pd
 import pytest
 from conftest import ROOT, at, bound
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics.campaign import (
@@ -15,14 +17,17 @@ from opslib.metrics.campaign import (
     invitations,
     newcomers,
     pacing,
+    participants,
     participation,
     response,
     risk_signals,
 )
 from opslib.metrics.experiment import outcome_sums
 from opslib.models import abtest, retrospective
+from opslib.models.ltv import Range
 from opslib.sentences import campaign as statements
 from opslib.sentences import campaign_lessons as learnt
+from opslib.sentences import campaign_origin as origin
 from opslib.sentences import campaign_people as people
 from opslib.text import speaking
 
@@ -74,6 +79,42 @@ def test_only_events_in_the_campaign_s_name_take_part(con):
 def test_a_user_is_new_to_the_campaign_once(con):
     got = con.execute(pacing(bound("events", [act("ann", 1), act("ann", 2), act("bob", 2)]), campaign_id="c"))
     assert list(got["first"]) == [1, 1] and list(got.users) == [1, 2]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abcd"),
+            st.integers(1, 6),
+            st.sampled_from(["pay", "read"]),
+            st.sampled_from(["c", "d", None]),
+        )
+    )
+)
+def test_a_participant_counts_once_on_the_day_of_the_first_event_in_the_campaign_s_name(con, rows):
+    rows = [*rows, ("z", 3, "pay", "d")]
+    got = con.execute(participants(bound("events", [act(*row, hour=i % 24) for i, row in enumerate(rows)]), campaign_id="c"))  # fmt: skip
+    firsts: dict[str, int] = {}
+    for user, day, _, name in rows:
+        if name == "c":
+            firsts[user] = min(day, firsts.get(user, day))
+    days = [at(day).date() for day in firsts.values()]
+    assert {d: int(n) for d, n in zip(pd.to_datetime(got.day).dt.date, got["first"], strict=True)} == {d: days.count(d) for d in days}  # fmt: skip
+
+
+def test_a_running_campaign_without_a_goal_is_followed_by_its_participants():
+    observed = dt.date(2026, 1, 5)
+    this = retrospective.chosen(pd.DataFrame([campaign(goal_metric=None)]), "c", observed=observed)
+    assert pd.isna(this.goal), "a hundred of nothing is no goal"
+    joined = pd.DataFrame({"day": [dt.date(2026, 1, 2), dt.date(2026, 1, 4)], "first": [30, 1]})
+    none = pd.DataFrame()
+    got = retrospective.progress(retrospective.counted(none, joined, none, none, this), this, observed=observed)
+    assert list(got.done) == [30, 30, 31, 31] and "pace" not in got
+    assert origin.by_day(got, this)[["first", "done"]].values.tolist() == [[30, 30], [1, 31]]
+    told = statements.goal(got, this)
+    assert (told.level, told.value, told.metric) == ("info", 31, "campaign.participants") and "31 人参与" in told.text
+    with pytest.raises(TooLittleError, match="没有登记目标"):
+        retrospective.progress(joined.iloc[:0].assign(event=""), this, observed=observed)
 
 
 def test_newcomers_are_told_from_those_there_before_and_those_back_again(con):
@@ -165,6 +206,15 @@ def test_nobody_listed_took_nothing():
 def test_nobody_to_check_is_said():
     with pytest.raises(TooLittleError):
         retrospective.suspects(pd.DataFrame({"user_id": []}))
+
+
+def test_a_campaign_without_claim_events_points_to_the_one_with_the_most_claimants():
+    acts = pd.DataFrame({"campaign_id": ["a", "b", "c"], "event": ["claim_reward", "claim_reward", "pay"], "users": [3, 9, 99]})  # fmt: skip
+    assert retrospective.claimed(acts) == ["b", "a"] and retrospective.claimed(acts.iloc[2:]) == []
+    for lang, lack in (("en", "no claim event is on record"), ("zh", "没有带该活动编号的领奖事件")):
+        with speaking(lang), pytest.raises(TooLittleError, match=lack) as told:
+            retrospective.suspects(pd.DataFrame({"user_id": []}), ["b", "a"])
+        assert str(told.value).endswith("campaign_id=b"), "rewards booked as a sum were paid, whoever claimed them"
 
 
 def test_redemption_rates_of_the_27_published_campaigns(tmp_path):
@@ -264,3 +314,17 @@ def test_a_next_step_is_not_due_before_the_data_that_shows_it():
     this = retrospective.Campaign("c", "c", "tasks", dt.date(2026, 1, 1), last, False, "pay", float("nan"), float("nan"), 0.0)  # fmt: skip
     assert statements.actions(this, None, dt.date(2026, 3, 1))[0].due_on == "2026-03-08"
     assert statements.actions(this, None, last)[0].due_on == "2026-01-17"
+
+
+def test_a_next_step_says_what_it_rests_on():
+    last = dt.date(2026, 1, 10)
+    this = retrospective.Campaign("c", "c", "tasks", dt.date(2026, 1, 1), last, False, "pay", 9.0, 9.0, 0.0)
+    known = retrospective.Extra(9, 9, *[Range(2.0, 1.0, 3.0)] * 4)
+    listed = pd.DataFrame({"user_id": ["ann", "bob", "cy"], "ring": [1, 1, 2], "amount": [2.0, 3.0, 5.0]})
+    with speaking("en", "USD"):
+        keep = statements.actions(this, known, last)[0]
+        assert (keep.evidence, keep.baseline, keep.format) == ("ROI of 1.0× to 3.0×", 2.0, "multiple")
+        assert statements.actions(this, None, last, why="56 days only")[0].evidence == "56 days only"
+        assert statements.actions(this, None, last)[0].evidence == "Nobody was held out at random"
+        step = people.review(this, listed, last)[0]
+        assert (step.evidence, step.baseline, step.target) == ("3 accounts in 2 rings, with $10 of rewards", 3, 0)

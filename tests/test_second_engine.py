@@ -65,13 +65,14 @@ FURTHER = [
     (first_steps.step_instead, ANY_FIRST),
     (campaign_effect.takings, {"campaign_id": "k1"}),
     (campaign.pacing, {"campaign_id": "k1"}),
+    (campaign.participants, {"campaign_id": "k1"}),
     (campaign.invitations, {"campaign_id": "k1"}),
     (campaign.risk_signals, {"campaign_id": "k1", "reward": "pay"}),
     (experiment.outcome_sums, {"experiment_id": "x1", "window_days": 7, "by": "platform", "until": "2026-02-15"}),
     (path_conversion.path_conversion, {"start": "pay", "end": "pay", "within_events": 30, "unit": "platform"}),
 ]  # fmt: skip
 # What is empty by default (no campaign or experiment named, no four steps in a week, no id twice): asked further above.
-MAY_BE_EMPTY = {"invitations", "pacing", "risk_signals", "outcome_sums", "time_histogram", "repeats"}
+MAY_BE_EMPTY = {"invitations", "pacing", "participants", "risk_signals", "outcome_sums", "time_histogram", "repeats"}
 MAY_BE_EMPTY |= {"arrivals", "step_habits", "step_instead", "takings"}
 MAY_BE_EMPTY |= {"targeted_change", "returned", "ratio_sums", "claims"}  # none of the generated users take part
 # OPSLIB_EXAMPLES=500 asks on twenty data sets.

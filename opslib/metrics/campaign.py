@@ -93,6 +93,24 @@ def pacing(events: ir.Table, *, campaign_id: str = "") -> ir.Table:
     )
 
 
+def participants(events: ir.Table, *, campaign_id: str = "") -> ir.Table:
+    """When each participant of a campaign did anything in its name for the first time.
+
+    One row per day with one.
+
+    Columns
+    -------
+    day   : date
+    first : int   users whose first event that carries the campaign's id is of that day; their running sum is the participants so far
+
+    Definition: by local day and whatever the event is; a user counts once.
+    Error: none, a census.
+    Source: terms.yml, `campaign.participants`.
+    """
+    rows = contract.keyed(events).filter(_.campaign_id == campaign_id)
+    return rows.group_by("user_id").agg(day=_.day.min()).group_by("day").agg(first=_.count()).order_by("day")
+
+
 def invited(users: ir.Table, *, start: Day = "2026-01-01", end: Day = "2026-01-31") -> ir.Table:
     """Invited users by the day they registered: the goal of a referral, which no event in its name counts.
 

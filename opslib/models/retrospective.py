@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,9 @@ from opslib.models import abtest, abuse
 from opslib.models.campaign import roi
 from opslib.models.ltv import Range
 from opslib.models.referral import k_factor
-from opslib.text import like, missing, say
+from opslib.text import Clean, like, missing, say
+
+REWARD = "claim_reward"
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,9 @@ def _campaign(row: dict, observed: dt.date) -> Campaign:
     first, end = pd.Timestamp(row["starts_day"]).date(), pd.Timestamp(row["ends_day"]).date()
     midnight = (row["ends_at"] - row["starts_at"]) % pd.Timedelta(days=1) == pd.Timedelta(0)
     last = max(first, end - dt.timedelta(days=1)) if midnight else end
+    goal = number("goal_value") if text("goal_metric") else float("nan")  # a number of nothing is no goal
     return Campaign(str(row["campaign_id"]), text("name") or str(row["campaign_id"]), text("kind"), first, last, last > observed,
-                    text("goal_metric"), number("goal_value"), number("budget"), number("reward_cost"))  # fmt: skip
+                    text("goal_metric"), goal, number("budget"), number("reward_cost"))  # fmt: skip
 
 
 def overlapping(campaigns: pd.DataFrame, this: Campaign) -> list[str]:
@@ -106,12 +109,16 @@ def meeting(campaigns: pd.DataFrame, id: str, first: dt.date, last: dt.date) -> 
     return [c.name for c in others if c.id != id and c.first <= last and c.last >= first]
 
 
-def counted(pacing: pd.DataFrame, invited: pd.DataFrame, takings: pd.DataFrame, this: Campaign) -> pd.DataFrame:
-    """The campaign's days with what its goal counts.
+def counted(
+    pacing: pd.DataFrame, joined: pd.DataFrame, invited: pd.DataFrame, takings: pd.DataFrame, this: Campaign
+) -> pd.DataFrame:
+    """The campaign's days with what its goal counts; without a goal, the participants.
 
     For a goal in money that is what was ordered in its name; for a referral whose goal is to register, the invited who did:
     their events carry no id.
     """
+    if not this.goal_metric:
+        return joined.assign(event="")
     if this.in_money:
         return takings.assign(event=this.goal_metric)
     if this.kind != "referral" or this.goal_metric != "register" or (pacing.event == "register").any():
@@ -120,18 +127,14 @@ def counted(pacing: pd.DataFrame, invited: pd.DataFrame, takings: pd.DataFrame, 
 
 
 def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.DataFrame:
-    """Users so far who did what the goal counts, or money so far, day by day, and an even pace towards the goal.
+    """Users so far who did what the goal counts (took part, without a goal), or money so far, day by day, and an even pace towards the goal.
 
-    One row per day from the first to the last one observed: `day`, `done`, `pace` (blank without a goal).
+    One row per day from the first to the last one observed: `day`, `done`, `pace` (absent without a goal).
 
     Raises
     ------
-    TooLittleError  if no event of the goal (no order, for a goal in money) carries the campaign's id.
+    TooLittleError  if no event of the goal (no order, for a goal in money; no event at all, without a goal) carries the campaign's id.
     """
-    if not this.goal_metric:
-        raise TooLittleError(
-            say(zh="活动没有登记目标行为，无法对照目标", en="the campaign has no goal on record to follow")
-        )
     rows = pacing[pacing.event == this.goal_metric]
     if rows.empty and this.in_money:
         raise TooLittleError(
@@ -140,6 +143,10 @@ def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.D
                 en="no order carries the campaign's id: a goal in money cannot be followed",
             )
         )
+    if rows.empty and not this.goal_metric:
+        raise TooLittleError(
+            say(zh="没有带该活动编号的事件，也没有登记目标，看不到进度", en="no event carries the campaign's id, and no goal is on record: there is no progress to see")
+        )  # fmt: skip
     if rows.empty:
         raise TooLittleError(
             say(
@@ -149,9 +156,16 @@ def progress(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> pd.D
         )  # fmt: skip
     days = pd.date_range(this.first, min(this.last, observed))
     done = rows.assign(day=pd.to_datetime(rows.day)).set_index("day")["first"].reindex(days).fillna(0).cumsum()
-    return pd.DataFrame(
-        {"day": days, "done": done.to_numpy(), "pace": this.goal * np.arange(1, len(days) + 1) / this.days}
-    )
+    out = pd.DataFrame({"day": days, "done": done.to_numpy()})
+    return out if missing(this.goal) else out.assign(pace=this.goal * np.arange(1, len(days) + 1) / this.days)
+
+
+def done(pacing: pd.DataFrame, this: Campaign, *, observed: dt.date) -> float:
+    """What was done towards the goal by the last day observed; NaN where nothing tells (`progress` says why) or no goal is named."""
+    try:
+        return float(progress(pacing, this, observed=observed).done.iloc[-1]) if this.goal_metric else float("nan")
+    except TooLittleError:
+        return float("nan")
 
 
 @dataclass(frozen=True)
@@ -171,7 +185,7 @@ class Money:
 def money(booked: pd.DataFrame, acts: pd.DataFrame, this: Campaign) -> Money:
     """Rewards as booked on the campaign, else the sum of its claims; media and orders that carry its id."""
     row = booked[booked.campaign_id == this.id]
-    claims = acts[(acts.campaign_id == this.id) & (acts.event == "claim_reward")].amount.sum()
+    claims = acts[(acts.campaign_id == this.id) & (acts.event == REWARD)].amount.sum()
     sums = row.iloc[0] if len(row) else pd.Series({"media": 0.0, "revenue": 0.0, "orders": 0})
     return Money(
         float(claims) if missing(this.rewards) else this.rewards,
@@ -233,19 +247,28 @@ def read(sums: pd.DataFrame, test: abtest.Test, cost: float) -> tuple[Extra | No
         return None, str(error)
 
 
-def suspects(claims: pd.DataFrame) -> pd.DataFrame:
+def claimed(acts: pd.DataFrame) -> list[str]:
+    """The campaigns that have claim events, the one with the most claimants first."""
+    rows = acts[acts.event == REWARD].sort_values(["users", "campaign_id"], ascending=[False, True])
+    return [str(id) for id in rows.campaign_id]
+
+
+def suspects(claims: pd.DataFrame, elsewhere: Sequence[str] = ()) -> pd.DataFrame:
     """The accounts up for review, with their ring, the signals that agree, and the rewards they took.
+
+    `elsewhere` are campaigns that have claim events, to point to where this one has none: its rewards may be booked as a sum.
 
     One row per account listed: `user_id`, `score`, `ring`, `reasons` (in words), `amount`.
 
     Raises
     ------
-    TooLittleError  if nobody claimed a reward.
+    TooLittleError  if no claim event carries the campaign's id.
     """
     if claims.empty:
+        there = say(zh="；有领奖事件的活动如 campaign_id={id}", en="; one that has them is campaign_id={id}", id=elsewhere[0]) if elsewhere else ""  # fmt: skip
         raise TooLittleError(
-            say(zh="该活动没有领奖记录，无从检查", en="nobody claimed a reward of the campaign: nothing to check")
-        )
+            say(zh="没有带该活动编号的领奖事件，无从检查{there}", en="no claim event is on record in the campaign's name: nothing to check{there}", there=Clean(there))
+        )  # fmt: skip
     scores = abuse.abuse_scores(
         claims,
         user="user_id",

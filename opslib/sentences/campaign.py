@@ -82,6 +82,12 @@ def overlap(names: list[str]) -> Finding | None:
 def goal(progress: pd.DataFrame, this: Campaign) -> Finding:
     """Goal against actual, or against the even pace while it runs; of a goal in money, what was ordered in its name."""
     last = progress.iloc[-1]
+    if not this.goal_metric:
+        words = say(zh="截至 {day} 共 {n} 人参与；活动没有登记目标，只看进度。", en="{n} took part by {day}; the campaign has no goal on record, so this is its pace alone.",
+                    day=text.day(last.day), n=text.some(last.done, "user"))  # fmt: skip
+        return Finding(
+            "campaign.goal", "info", words, metric="campaign.participants", value=last.done, no_interval="census"
+        )
     done = origin.goal_written(this, last.done)
     name = (
         say(zh="名下订单净额（不全是增量）", en="Ordered in its name (not all of it extra)")
@@ -183,8 +189,11 @@ def caused(found: Extra | None, this: Campaign) -> list[Finding]:
     return [] if found is None else extra(found, this)
 
 
-def actions(this: Campaign, known: Extra | None, until: dt.date, *, days: int = 7) -> list[Action]:
-    """What to keep and what to try next time; due `days` after the campaign, or after the data that showed it."""
+def actions(this: Campaign, known: Extra | None, until: dt.date, *, why: str = "", days: int = 7) -> list[Action]:
+    """What to keep and what to try next time; due `days` after the campaign, or after the data that showed it.
+
+    `why` the extra effect is not known is what a hold-out rests on; a campaign to keep rests on its return.
+    """
     due = str(max(this.last, until) + dt.timedelta(days=days))
     if known is None and not this.running:
         return [
@@ -194,6 +203,7 @@ def actions(this: Campaign, known: Extra | None, until: dt.date, *, days: int = 
                     en="Hold out users at random in the next campaign, to measure its extra effect",
                 ),
                 "operations",
+                evidence=why[:1].upper() + why[1:] or say(zh="没有随机留出组", en="Nobody was held out at random"),
                 metric="campaign.incremental",
                 due_on=due,
             )
@@ -203,7 +213,14 @@ def actions(this: Campaign, known: Extra | None, until: dt.date, *, days: int = 
             Action(
                 say(zh="保留该玩法，下次继续留出对照组", en="Keep this kind of campaign, and the hold-out"),
                 "operations",
+                evidence=say(
+                    zh="投资回报率的区间为 {span}",
+                    en="ROI of {span}",
+                    span=origin.back_span(known.roi.low, known.roi.high),
+                ),
                 metric="campaign.roi",
+                baseline=known.roi.value,
+                format="multiple",
                 due_on=due,
             )
         ]

@@ -131,11 +131,7 @@ def money_goal(found: Extra | None, spent: Money, this: Campaign) -> list[Findin
                     goal=goal, revenue=text.money(round(spent.revenue)))  # fmt: skip
         return [Finding("campaign.goal.extra", "watch", words, metric="campaign.incremental")]
     value, low, high = (float("nan") if v is None else v for v in (found.revenue.value, found.revenue.low, found.revenue.high))  # fmt: skip
-    level, judged = (
-        ("good", say(zh="达成", en="reached")) if low >= this.goal
-        else ("watch", say(zh="未达成", en="missed")) if high < this.goal
-        else ("watch", say(zh="是否达成没有把握", en="reached or not is not certain"))
-    )  # fmt: skip
+    level, judged = _money_judged(low, high, this.goal)
     words = say(zh="留出组显示增量收入 {value}（{span}），目标 {goal}：{judged}。", en="The hold-out shows {value} of extra revenue ({span}) against a goal of {goal}: {judged}.",
                 value=text.money(round(value)), span=text.Clean(text.interval(round(low), round(high), "money")), goal=goal, judged=judged)  # fmt: skip
     return [
@@ -143,8 +139,63 @@ def money_goal(found: Extra | None, spent: Money, this: Campaign) -> list[Findin
     ]  # fmt: skip
 
 
+def _money_judged(low: float, high: float, goal: float) -> tuple[str, str]:
+    """Level and words of an interval of extra revenue beside its goal."""
+    if low >= goal:
+        return "good", say(zh="达成", en="reached")
+    if high < goal:
+        return "watch", say(zh="未达成", en="missed")
+    return "watch", say(zh="是否达成没有把握", en="reached or not is not certain")
+
+
+def verdict(effect: str, this: Campaign, done: float, found: Extra | None) -> str:
+    """The page's first sentences: of a goal whether it was reached, and then `effect`, what the campaign brought."""
+    if this.running or missing(this.goal) or not this.goal > 0:
+        return effect
+    told = _reached_in_money(this, found) if this.in_money else _reached(this, done)
+    return say(zh="{told}{effect}", en="{told} {effect}", told=text.Clean(told), effect=text.Clean(effect))
+
+
+def _reached(this: Campaign, done: float) -> str:
+    """Goal and actual of a goal in people."""
+    told = {"name": goal_name(this), "goal": goal_written(this, this.goal)}
+    if missing(done):
+        return say(zh="目标「{name}」{goal}，完成多少无从得知。", en="Goal of {goal} ({name}): what was done cannot be known.", **told)  # fmt: skip
+    told |= {"done": text.number(round(done)), "share": text.percent(done / this.goal)}
+    if done < this.goal:
+        return say(zh="未达目标：「{name}」目标 {goal}，完成 {done} 人（{share}）。", en="Goal missed: {done} of {goal} ({name}), {share}.", **told)  # fmt: skip
+    return say(zh="达成目标：「{name}」目标 {goal}，完成 {done} 人（{share}）。", en="Goal reached: {done} against {goal} ({name}), {share}.", **told)  # fmt: skip
+
+
+def _reached_in_money(this: Campaign, found: Extra | None) -> str:
+    """Goal and actual of a goal of extra revenue: what the hold-out shows of it, which is never what was ordered in its name."""
+    goal = goal_written(this, this.goal)
+    if found is None:
+        return say(zh="目标增量收入 {goal}，是否达成无从得知。", en="Goal of {goal} of extra revenue: reached or not cannot be known.", goal=goal)  # fmt: skip
+    value, low, high = (float("nan") if v is None else v for v in (found.revenue.value, found.revenue.low, found.revenue.high))  # fmt: skip
+    return say(zh="目标增量收入 {goal}，留出组显示 {value}：{judged}。", en="Goal of {goal} of extra revenue, {value} by the hold-out: {judged}.", goal=goal,
+               value=text.money(round(value)), judged=_money_judged(low, high, this.goal)[1])  # fmt: skip
+
+
+def asked(this: Campaign) -> str:
+    """What the section of the days answers."""
+    if not this.goal_metric:
+        return say(zh="每天有多少人参与", en="How many took part, day by day?")
+    return say(zh="目标完成了吗", en="Was the goal reached?")
+
+
+def by_day(progress: pd.DataFrame, this: Campaign) -> pd.DataFrame:
+    """The last days towards the goal; without one, the last days on which somebody was new to the campaign, and how many were."""
+    if this.goal_metric:
+        return progress.tail(7).round()
+    rows = progress.assign(first=progress.done.diff().fillna(progress.done))
+    return rows[rows["first"] > 0][["day", "first", "done"]].tail(14)
+
+
 def columns_of(this: Campaign) -> dict[str, dict[str, str]]:
     """How the days' table names and writes what was done: by default people."""
+    if not this.goal_metric:
+        return {"labels": {"first": say(zh="当日首次参与，人", en="New that day"), "done": say(zh="累计参与，人", en="Took part so far")}}  # fmt: skip
     if not this.in_money:
         return {}
     named = {"done": say(zh="累计名下订单净额", en="Ordered so far, net"), "pace": say(zh="均匀进度", en="Even pace")}
@@ -153,13 +204,16 @@ def columns_of(this: Campaign) -> dict[str, dict[str, str]]:
 
 def drawn(progress: pd.DataFrame, this: Campaign) -> Drawing:
     """What was done so far, beside the even pace where there is a goal."""
-    actual = pd.DataFrame({"day": progress.day, "done": progress.done, "series": say(zh="实际", en="Actual")})
-    even = pd.DataFrame({"day": progress.day, "done": progress.pace, "series": say(zh="均匀进度", en="Even pace")})
-    rows = actual if missing(this.goal) else pd.concat([actual, even], ignore_index=True)
+    rows = pd.DataFrame({"day": progress.day, "done": progress.done, "series": say(zh="实际", en="Actual")})
+    if "pace" in progress:
+        even = pd.DataFrame({"day": progress.day, "done": progress.pace, "series": say(zh="均匀进度", en="Even pace")})
+        rows = pd.concat([rows, even], ignore_index=True)
     title = (
         say(zh="累计名下订单净额", en="Ordered in its name so far, net")
         if this.in_money
         else say(zh="累计完成目标行为的用户", en="Users so far who did what the goal counts")
+        if this.goal_metric
+        else say(zh="累计参与用户", en="Users so far who took part")
     )
     return figures.curve(
         rows, x="day", y="done", hue="series", zero=True, format="money" if this.in_money else "number", title=title

@@ -192,7 +192,7 @@ def need_inviters(inviters: pd.DataFrame) -> None:
 
 
 def review(this: Campaign, listed: pd.DataFrame, until: dt.date, *, days: int = 7) -> list[Action]:
-    """Who looks at the list, when there is one; due `days` after the campaign, or after the data that showed it."""
+    """Who looks at the list until nobody on it is left, when there is one; due `days` after the campaign, or after the data that showed it."""
     if listed.empty:
         return []
     due = str(max(this.last, until) + dt.timedelta(days=days))
@@ -203,7 +203,16 @@ def review(this: Campaign, listed: pd.DataFrame, until: dt.date, *, days: int = 
                 en="Review the listed accounts before any reward is frozen",
             ),
             "operations",
+            evidence=say(
+                zh="{n} 个账号，{rings} 个团伙，领走奖励 {money}",
+                en="{n} in {rings}, with {money} of rewards",
+                n=text.some(len(listed), "account"),
+                rings=text.some(listed.ring.nunique(), "ring"),
+                money=text.money(listed.amount.sum()),
+            ),
             metric="campaign.suspects",
+            baseline=len(listed),
+            target=0,
             due_on=due,
         )
     ]

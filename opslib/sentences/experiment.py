@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pandas as pd
 
@@ -65,11 +66,11 @@ def below(p: float) -> str:
 
 
 def broken_where(table: pd.DataFrame, check: SampleRatio, segment: str) -> Finding | None:
-    """Of a broken split: the segments in which it is broken."""
+    """Of a broken split: the segments in which it is broken, each with its users and its p."""
     bad = table[table.p < SRM_ALPHA]
     if check.ok or table.empty:
         return None
-    names = text.Clean(say(zh="、", en=", ").join(columns.value_name(segment, s) for s in bad.segment))
+    names = text.Clean(say(zh="、", en=", ").join(_off(row, segment) for row in bad.itertuples()))
     words = (
         say(zh="各分群偏离程度相近，未能定位。", en="All segments are off alike: the cause is not located.")
         if bad.empty
@@ -79,7 +80,19 @@ def broken_where(table: pd.DataFrame, check: SampleRatio, segment: str) -> Findi
             names=names,
         )
     )
-    return Finding("experiment.split_where", "info" if bad.empty else "act", words, metric="experiment.split")
+    users = float((table if bad.empty else bad).n.sum())
+    return Finding(
+        "experiment.split_where", "info" if bad.empty else "act", words, metric="experiment.split_where", n=users
+    )
+
+
+def _off(row, segment: str) -> str:  # type: ignore[no-untyped-def]
+    """A segment whose split is broken: the control's share there beside the promised one."""
+    told = {"n": text.number(row.n), "share": text.percent(row.share), "promised": text.percent(row.promised), "p": below(row.p)}  # fmt: skip
+    return say(
+        zh="「{name}」（{n} 人，对照组占 {share}，约定 {promised}，p {p}）", en="{name} ({n} users, {share} in the control against {promised} promised, p {p})",
+        name=columns.value_name(segment, row.segment), **told,
+    )  # fmt: skip
 
 
 def hygiene(
@@ -184,15 +197,43 @@ def _nobody(test: Test, window_days: int) -> str:
     )
 
 
-def actions(what: tuple[str, str], test: Test, *, due: dt.date, days: int = 7) -> list[Action]:
-    """What follows from the decision, and who does it."""
+def where_labels() -> dict[str, str]:
+    """Heads of the table of segments, whose share is the control's."""
+    return {"n": say(zh="观察期满，人", en="Users with a whole window"), "share": say(zh="对照组占比", en="Share in the control"), "p": say(zh="p（已校正）", en="p, corrected")}  # fmt: skip
+
+
+def on_split(check: SampleRatio, sizes: pd.DataFrame) -> dict[str, Any]:
+    """What mending a broken split rests on: its p, and the control's share now and as promised."""
+    control = sizes.iloc[0]
+    words = say(zh="「{arm}」占比与约定不符，p {p}", en="The share of “{arm}” is not as promised, p {p}", arm=arm_of(control.variant), p=below(check.p))  # fmt: skip
+    return {"evidence": words, "metric": "experiment.split", "baseline": control.share, "target": control.promised, "format": "percent"}  # fmt: skip
+
+
+def on_effect(what: tuple[str, str], found: pd.DataFrame, test: Test) -> dict[str, Any]:
+    """What a decision on a variant rests on: its effect on the primary metric, and the level now and after it is done.
+
+    Taking a harmful variant down leads back to the control's level; nothing is promised of one that is not shipped yet.
+    """
+    rows = found[(found.metric == test.metric) & (found.variant == what[1])]
+    if rows.empty:
+        return {}
+    row, (level, diff) = rows.iloc[0], kind_of(test.metric)
+    words = say(zh="{metric}相差 {diff}（{span}）", en="{metric} {diff} ({span})", metric=name_of(test.metric), diff=text.write(row["diff"], diff, sign=True),
+                span=text.Clean(text.interval(row.low, row.high, diff, sign=True)))  # fmt: skip
+    now, then = {"ship": (row.control, row.treatment), "harm": (row.treatment, row.control)}.get(what[0], (None, None))
+    return {"evidence": words, "baseline": now, "target": then, "format": level}
+
+
+def actions(what: tuple[str, str], test: Test, proof: dict[str, Any], *, due: dt.date, days: int = 7) -> list[Action]:
+    """What follows from the decision, who does it, and the `proof` it rests on (`on_split`, `on_effect`)."""
     team, title = {
         "stop": ("engineering", say(zh="排查「{name}」的分流与曝光上报，修复后重做", en="Mend the split and the exposure log of “{name}”, then run it again", name=test.name)),
         "ship": ("product", say(zh="全量上线「{arm}」，并保留小比例对照", en="Ship “{arm}” to everybody, keep a small hold-out", arm=arm_of(what[1]))),
         "reject": ("product", say(zh="为「{name}」补充护栏样本后再决定", en="Collect more users for the guardrail of “{name}” before deciding", name=test.name)),
         "harm": ("product", say(zh="下线「{arm}」并复盘原因", en="Take “{arm}” down and find out why", arm=arm_of(what[1]))),
     }.get(what[0], ("", ""))  # fmt: skip
-    return [Action(title, team, metric="experiment.effect", due_on=str(due + dt.timedelta(days=days)))] if team else []
+    told = {"metric": "experiment.effect", "due_on": str(due + dt.timedelta(days=days))} | proof
+    return [Action(title, team, **told)] if team else []
 
 
 def title(test: Test) -> str:

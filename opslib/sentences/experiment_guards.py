@@ -49,6 +49,11 @@ def _hundred(rate: float) -> str:
     return text.number(100 * rate, 1)
 
 
+def _apart(value: float) -> str:
+    """A difference of money with its direction, as in the table, to the cent."""
+    return f"+{text.money(value, digits=2)}" if value >= 0.005 else text.money(value, digits=2)
+
+
 def without_top(main: pd.DataFrame, again: pd.DataFrame) -> list[Finding]:
     """Whether the reading of money hangs on the largest user of each arm."""
     before = main[main.metric == REVENUE].set_index("variant")
@@ -84,7 +89,7 @@ def without_top(main: pd.DataFrame, again: pd.DataFrame) -> list[Finding]:
         )
         same = same and not missing(was.low)
         words = say(zh="各组去掉金额最大的一名用户后，「{arm}」的{metric}相差 {diff}（{span}），{held}。", en="Without the largest user of each arm, “{arm}”: {metric} {diff} apart ({span}); {held}.",
-                    arm=arm_of(row.variant), metric=name_of(REVENUE), diff=text.money(row.diff, digits=2), span=text.Clean(text.interval(row.low, row.high, "money")),
+                    arm=arm_of(row.variant), metric=name_of(REVENUE), diff=_apart(row.diff), span=text.Clean(text.interval(row.low, row.high, "money", sign=True)),
                     held=held)  # fmt: skip
         out.append(Finding(f"experiment.without_top.{row.variant}", "info" if same else "watch", words, metric="experiment.effect", value=row.diff, low=row.low, high=row.high,
                            n=row.n + row.n_control, format="money"))  # fmt: skip
