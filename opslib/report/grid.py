@@ -11,6 +11,7 @@ from opslib.report import sparks
 from opslib.report.tables import ROWS
 from opslib.text import say
 
+WORD = 40  # characters without a space that a cell has room for
 CELL = 120  # characters of a text that a cell shows; the download has all of them
 
 
@@ -91,7 +92,8 @@ def _td(column: dict[str, Any], row: list[Any]) -> str:
     words = escape(cell(column, row))
     if kind in ("text", "user") and isinstance(value, str):
         wraps = sum(2 if c > "\u2e80" else 1 for c in words) > 18
-        return f'<td class="text{" long" if wraps else ""}" translate="no" dir="auto">{words}</td>'
+        endless = any(len(word) > WORD for word in str(value).split())  # else a file's name is not broken within
+        return f'<td class="text{" long" if wraps else ""}{" endless" if endless else ""}" translate="no" dir="auto">{words}</td>'
     return f'<td class="{_align(kind)}">{words}</td>'
 
 
