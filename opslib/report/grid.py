@@ -34,7 +34,7 @@ def draw(data: dict[str, Any], title: str, name: str) -> str:
     )
 
 
-_DAY = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?![\w-])(?=[^<>]*<)")  # in a text, never within a tag
+_DAY = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?![\w-])(?=[^<>]*(?:<|$))")  # in a text, never within a tag
 
 
 def unbroken(html: str) -> str:

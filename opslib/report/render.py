@@ -74,7 +74,7 @@ def _told(number: str, sentence: str) -> bool:
 
 
 def finding(finding: dict[str, Any], anchor: str = "") -> str:
-    words = escape(finding["text"])
+    words = grid.unbroken(escape(finding["text"]))
     linked = f'<a href="#{escape(anchor)}">{words}</a>' if anchor else words
     level, proof = finding["level"], evidence(finding)
     below = f'<p class="evidence">{escape(proof)}</p>' if proof else ""
@@ -103,7 +103,7 @@ def section(part: dict[str, Any]) -> str:
         out.append(grid.draw(part["table"], part["title"], part["id"]))
     out.append(_definitions(part["definitions"]))
     if part["note"]:
-        out.append(f'<p class="note">{escape(part["note"])}</p>')
+        out.append(grid.unbroken(f'<p class="note">{escape(part["note"])}</p>'))
     return f'<section aria-labelledby="{anchor}">{"".join(out)}</section>'
 
 
