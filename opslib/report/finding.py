@@ -28,7 +28,7 @@ LEVELS = ("act", "watch", "good", "info")  # worst first
 LABEL_LIMIT = 300
 TEXT_LIMIT = 1_000  # characters of a sentence
 PAGE_SCALE = (
-    0.72  # CSS pixels for each pixel of a figure: nearly as wide as the page's text, 1.4 dots a pixel, 2.7 on a phone
+    0.823  # CSS pixels for each pixel of a figure: nearly as wide as the page's text, 1.2 dots a pixel, 2 on a phone
 )
 PAGE_WIDTH = 728  # CSS pixels of the page's text
 
