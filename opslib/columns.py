@@ -49,6 +49,12 @@ def counts_people(name: str) -> bool:
     return bool(known().get(name, {}).get("people"))
 
 
+def event_name(event: str) -> str:
+    """An event as a reader calls it, with the name that a parameter takes: 支付（pay）; one of the data's own as it is."""
+    called, own = value_name("event", event), shown(event)
+    return own if called == own else f"{called}（{own}）" if language() == "zh" else f"{called} ({own})"
+
+
 def value_name(column: str, value: Any, limit: int = 80) -> str:
     """A value as a reader calls it (`mini_program` → 小程序), or the value itself, cut and cleaned."""
     found = known().get(column, {}).get("values", {})

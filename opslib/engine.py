@@ -17,7 +17,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from opslib import contract, credentials, duck, warehouse
+from opslib import columns, contract, credentials, duck, warehouse
 from opslib.check import Problem, check
 from opslib.errors import ContractError, OpsError, TooLittleError, UsageError, near, nearest
 from opslib.periods import iso_day
@@ -104,7 +104,8 @@ class Tables:
                 say(
                     zh="数据里没有事件{gone}，有的是 {known}；请改参数，或先运行 opslib load events 文件",
                     en="no event {gone} in the data, there are {known}; change the parameter, or run opslib load events FILE first",
-                    gone=quoted(gone), known=say(zh="、", en=", ").join(sorted(known)[:8]),
+                    gone=quoted(map(columns.event_name, gone)),
+                    known=Clean(say(zh="、", en=", ").join(columns.event_name(event) for event in sorted(known)[:8])),
                 )
             )  # fmt: skip
 

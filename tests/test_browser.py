@@ -157,6 +157,15 @@ def test_no_page_is_wider_than_the_phone(browser, site):
             page.context.close()
 
 
+def test_a_wide_figure_keeps_its_size_on_a_phone_and_is_moved_sideways(browser, site):
+    sizes = "[...document.querySelectorAll('.pan')].map((box) => [box.clientWidth, box.scrollWidth])"
+    for width, moves in ((390, True), (1280, False)):
+        page = opened(browser, report(site, "zh"), width=width)
+        found = page.evaluate(sizes)
+        assert found and all((whole > seen + 1) == moves for seen, whole in found)
+        page.context.close()
+
+
 def test_the_first_paint_is_soon_and_nothing_moves(browser, site, capsys):
     """Paint times are printed, not asserted: the machine may be busy. Layout shift is asserted."""
     for name, path in everything(site).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,7 @@ import pytest
 from loading import NOW, event, user, write
 
 import opslib
-from opslib import cli, contract, engine, ledger
+from opslib import cli, columns, contract, engine, ledger
 from opslib.errors import ContractError, OpsError, TooLittleError, UsageError
 from opslib.text import speaking
 
@@ -123,13 +124,17 @@ def test_a_report_says_which_table_it_needs(folder):
 
 def test_an_event_that_never_happens_is_refused_with_the_near_miss(folder):
     tables, name = engine.connect(folder), event("e")["event"]
+    with speaking("en"):
+        called = re.escape(columns.event_name(name))
     tables.need_events(name, {"event": [name]}, {"where": {"platform": "ios"}}, None)
     with pytest.raises(UsageError, match=f"no event “{name}s” in the data; did you mean “{name}”"), speaking("en"):
         tables.need_events(name, {"event": f"{name}s"})
-    with pytest.raises(TooLittleError, match=f"no event “zzz” in the data, there are {name}"), speaking("en"):
+    with pytest.raises(TooLittleError, match=f"no event “zzz” in the data, there are {called}"), speaking("en"):
         tables.need_events("zzz")
-    with pytest.raises(TooLittleError, match=f"no event “zzz”, “qqq” in the data, there are {name}"), speaking("en"):
+    with pytest.raises(TooLittleError, match=f"no event “zzz”, “qqq” in the data, there are {called}"), speaking("en"):
         tables.need_events("zzz", name, "qqq", "zzz")
+    with pytest.raises(TooLittleError, match="数据里没有事件「签到（check_in）」，有的是"), speaking("zh"):
+        tables.need_events("check_in")
 
 
 def test_the_head_of_a_page_names_an_event_that_never_happens(folder):

@@ -346,3 +346,11 @@ def test_a_picture_of_flows_tells_no_number_from_which_a_withheld_state_could_be
     assert "140" in said(whole)[0] and "222" in said(whole)[1]
     words, alt = said(pd.concat([whole, few]))
     assert not re.search(r"\d", words) and "225" not in alt and "222" in alt
+
+
+def test_the_columns_of_a_matrix_need_a_head_only_when_they_are_numbers():
+    assert figures.matrix(pages.cohorts()).axes[0].get_xlabel()
+    rates = pd.DataFrame({"category": ["a", "a"], "event": ["like", "comment"], "rate": [0.1, 0.2]})
+    named = {"row": "category", "column": "event", "n": ""}
+    assert not figures.matrix(rates, **named).axes[0].get_xlabel()
+    assert figures.matrix(rates, **named, column_title="Event").axes[0].get_xlabel() == "Event"

@@ -433,6 +433,50 @@ def test_values_of_any_kind_find_their_way():
     json.dumps(html.parts(pages.executed(lambda: section("t", table=frame))))
 
 
+@pytest.mark.parametrize(
+    "amounts, shown",
+    [
+        ([5.0, 5.04], ["CN¥5.00", "CN¥5.04"]),
+        ([5.0, 7.0], ["CN¥5", "CN¥7"]),
+        ([512.34, 45_210.5], ["CN¥512", "CN¥45,210"]),  # cents beside thousands are noise
+        ([5.04, 1_204.0], ["CN¥5.04", "CN¥1,204.00"]),  # but an amount so small is nothing without them
+        ([2.5, 1.5e6, None, 0.0], ["CN¥2.50", "CN¥1.50M", "–", "CN¥0.00"]),
+    ],
+)
+def test_amounts_of_a_column_have_one_number_of_decimals(amounts, shown):
+    page = made(lambda: section("t", table=pd.DataFrame({"total": amounts})), lang="en")
+    assert re.findall('<td class="number">([^<]*)</td>', page) == shown
+    frame = pd.DataFrame({"channel": [str(i) for i in range(len(amounts))], "total": amounts})
+    page = made(lambda: section("t", table=key_table(frame)), lang="en")
+    assert re.findall('<td class="number">([^<]*)</td>', page) == shown
+
+
+def test_a_narrow_column_never_breaks_a_day():
+    frame = pd.DataFrame(
+        {"day": ["2026-01-05"], "name": ["2026-01-05 至 2026-01-11"], "source": ["x-2026-01-05.csv"], "reason": ["<2026-01-05>"]}
+    )  # fmt: skip
+    page = made(lambda: section("t", table=frame))
+    assert page.count("<time>2026-01-05</time>") == 3 and "<time>2026-01-11</time>" in page
+    assert "x-2026-01-05.csv" in page and "time{white-space:nowrap}" in page
+    assert "2026-01-05" in download(page) and "<time>" not in download(page)
+
+
+def test_a_figure_too_wide_for_a_phone_can_be_moved_sideways(full):
+    panned = re.findall(r'<figure>(<div class="pan" tabindex="0"[^>]*>)?<img [^>]*width="(\d+)"', full[1])
+    assert {bool(pan) for pan, _ in panned} == {True, False}
+    assert all(bool(pan) == (int(width) > 700) for pan, width in panned)
+
+
+def test_what_is_lacking_is_said_in_a_sentence():
+    def said(error: str, status: str = "lacking") -> str:
+        page = html.page(pages.executed(lambda: None), pages.run_of("en", status=status, error=error))
+        return re.search('<p translate="no">(.*?)</p>', page)[1]
+
+    assert said("needs the table orders") == "Needs the table orders"
+    assert said("plan: the file has no column a") == "plan: the file has no column a"
+    assert said("orders has no rows", "failed") == "orders has no rows"
+
+
 def test_a_column_without_a_label_names_the_near_miss():
     with pytest.raises(UsageError, match="did you mean 'channel'"):
         pages.executed(lambda: section("t", table=pd.DataFrame({"chanel": [1]})))

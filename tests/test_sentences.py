@@ -116,6 +116,11 @@ def test_clean_data_can_be_used_and_says_how_many_checks_passed():
             "1 day without a single event; the latest is 2026-01-12",
         ),
         (
+            "daily",
+            pd.DataFrame({"day": WEEKS[:3], "rows": [10, 0, 1], "kind": ["", "hole", "thin"]}),
+            "2 unusual days: 1 day without a single event, 1 day with far fewer events than usual; the latest is 2026-01-19",
+        ),
+        (
             "aside",
             pd.DataFrame({"rows": [7], "source": ["a.csv"], "line": [3], "reason": ["user_id is missing"]}),
             "7 rows are in the quarantine, the commonest reason as in “a.csv” line 3: user_id is missing",

@@ -83,7 +83,9 @@ def matrix(
     ax.set_xticks(np.arange(0, len(cols), step) + 0.5, [_head(column, c) for c in cols[::step]], rotation=0)
     ax.set_ylabel("")
     ax.set_xlabel("")
-    ax_.titles(ax, title, ax_.wording(column, labels, column_title), ax_.wording(value, labels, value_title))
+    worded = column_title is None and all(isinstance(c, str) for c in cols)  # names say themselves what they are
+    across = "" if worded else ax_.wording(column, labels, column_title)
+    ax_.titles(ax, title, across, ax_.wording(value, labels, value_title))
     if title:
         ax.set_ylabel("")
     figure.alt = _matrix_alt(cells, row, column, kind, ax_.wording(value, labels, value_title))

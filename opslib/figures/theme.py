@@ -23,7 +23,7 @@ from opslib.errors import TooLittleError
 
 WIDTH = 7.0  # inches: a phone shows this at 390 px, where 13 points are 10 px
 WIDE = 8.6  # where cells, panels or names beside names need the room
-DPI = 128
+DPI = 112
 SHOWN = 80  # pixels of a desktop an inch
 INK, SOFT, LINE = "#1b1f24", "#57606a", "#d8dee4"
 
@@ -122,7 +122,7 @@ class Drawing(Figure):
         image.putpalette([255 if level >= 248 else level for level in palette])  # paper stays white
         image = image.convert("RGB")
         held = BytesIO()
-        image.save(held, "WEBP", lossless=True, method=2, quality=60)
+        image.save(held, "WEBP", lossless=True, method=4, quality=100)
         return held.getvalue(), size
 
     def _repr_mimebundle_(self, **kw: Any) -> dict[str, str]:

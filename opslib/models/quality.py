@@ -44,7 +44,8 @@ def emptied(completeness: pd.DataFrame, *, drop: float = 0.5) -> pd.DataFrame:
     Returns
     -------
     one row a column that ever carried a value, the greatest loss first: column, before (median share filled over up to
-    8 weeks before), now (share filled in the last week), lost (1 − now / before), rows (of the last week), went_empty
+    8 weeks before), now (share filled in the last week), lost (1 − now / before), rows (of the last week), start (its first
+    day), went_empty
 
     Definition: a column went empty when it lost more than `drop`, and so few values among so many rows are no chance: the
     last week may have just begun.
@@ -53,11 +54,11 @@ def emptied(completeness: pd.DataFrame, *, drop: float = 0.5) -> pd.DataFrame:
     found = []
     for column, group in frame.groupby("column"):
         before = group["share"].iloc[:-1].tail(WEEKS).median()
-        now, rows, filled = group[["share", "rows", "filled"]].iloc[-1]
+        now, rows, filled, start = group[["share", "rows", "filled", "start"]].iloc[-1]
         if before and before > 0:
             chance = stats.binom.cdf(filled, rows, before)
             found.append(
-                (column, before, now, 1 - now / before, int(rows), 1 - now / before > drop and chance < CHANCE)
+                (column, before, now, 1 - now / before, int(rows), start, 1 - now / before > drop and chance < CHANCE)
             )
-    table = pd.DataFrame(found, columns=["column", "before", "now", "lost", "rows", "went_empty"])
+    table = pd.DataFrame(found, columns=["column", "before", "now", "lost", "rows", "start", "went_empty"])
     return table.astype({"went_empty": bool}).sort_values("lost", ascending=False, ignore_index=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from opslib.report import html, render
 from opslib.report.finding import LEVELS
+from opslib.report.grid import unbroken
 from opslib.report.neighbours import label, period, subject
 from opslib.text import say, shown
 
@@ -117,7 +118,7 @@ def _card(name: str, runs: list[Run], outputs: Path, room: dict[str, int], lang:
         body.append(_alert(newest))
     if face is good and good is not None:
         body.append(
-            f'<p class="verdict"{_tongue(good, lang)}>{escape(shown(good["verdict"], 300))}</p>'
+            f'<p class="verdict"{_tongue(good, lang)}>{unbroken(escape(shown(good["verdict"], 300)))}</p>'
             if good["verdict"]
             else ""
         )
@@ -143,7 +144,7 @@ def _head(run: Run, name: str, lang: str) -> str:
     ]
     return (
         f'<h3{mark}><a href="{escape(run["folder"])}/report.html">{title}</a></h3>'
-        f'<p class="meta"{_tongue(run, lang)}>{" · ".join(filter(None, meta))}</p>'
+        f'<p class="meta"{_tongue(run, lang)}>{unbroken(" · ".join(filter(None, meta)))}</p>'
     )
 
 
@@ -165,7 +166,7 @@ def _first(run: Run, lang: str, most: int = 3) -> str:
     items = []
     for found in run["findings"][:most]:
         link = f"{escape(run['folder'])}/report.html#{escape(found.get('section', ''))}"
-        words = f'<p{_tongue(run, lang)}><a href="{link}">{escape(shown(found["text"], 200))}</a></p>'
+        words = f'<p{_tongue(run, lang)}><a href="{link}">{unbroken(escape(shown(found["text"], 200)))}</a></p>'
         items.append(f'<li><span class="level {found["level"]}">{render.level_name(found["level"])}</span>{words}</li>')
     return f'<ul class="findings">{"".join(items)}</ul>' if items else ""
 

@@ -11,6 +11,7 @@ from opslib.report import sparks
 from opslib.report.tables import ROWS
 from opslib.text import say
 
+WORD = 40  # characters without a space that a cell has room for
 CELL = 120  # characters of a text that a cell shows; the download has all of them
 
 
@@ -26,22 +27,51 @@ def draw(data: dict[str, Any], title: str, name: str) -> str:
     if not data["rows"]:
         return f'<p class="under">{say(zh="没有要列出的行。", en="Nothing to list.")}</p>'
     layout = data.get("layout")
-    body = _great(data, layout) if layout else _plain(data)
+    body = unbroken(_great(data, layout) if layout else _plain(data))
     words = say(zh="表格：{title}", en="Table: {title}", title=title)
     return (
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(words)}">{body}</div>{_under(data, name)}'
     )
 
 
+_DAY = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?![\w-])(?=[^<>]*(?:<|$))")  # in a text, never within a tag
+
+
+def unbroken(html: str) -> str:
+    """The days in it marked as such: a narrow column does not break them at their hyphens."""
+    return _DAY.sub(r"<time>\1</time>", html)
+
+
 def _plain(data: dict[str, Any]) -> str:
-    shown = _merged(data["columns"])
+    shown = _columns(data)
     heads = "".join(f'<th scope="col" class="{_align(c["format"])}">{escape(c["label"])}</th>' for c in shown)
     rows = "".join(f"<tr>{''.join(_td(c, row) for c in shown)}</tr>" for row in data["rows"][:ROWS])
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+def _columns(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The columns as drawn, each amount with its column's decimals."""
+    shown = _merged(data["columns"])
+    for column in shown:
+        if column["format"] == "money" and "to" not in column:
+            column["digits"] = _digits([row[column["at"]] for row in data["rows"][:ROWS]])
+    return shown
+
+
+def _digits(amounts: list[Any]) -> int | None:
+    """One number of decimals for a column of amounts; None where each may be written as alone.
+
+    Cents beside thousands are noise, unless an amount is so small that it is nothing without them.
+    """
+    held = [abs(v) for v in amounts if isinstance(v, int | float) and v]
+    small = [v for v in held if v < 1000]
+    if all(round(float(v), 2).is_integer() for v in small):
+        return None
+    return 0 if max(held) >= 1000 and min(small) >= 100 else 2
+
+
 def _merged(heads: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The columns as drawn: `…low` and `…high` side by side become one interval."""
+    """`…low` and `…high` side by side become one interval."""
     shown: list[dict[str, Any]] = []
     at = 0
     while at < len(heads):
@@ -62,7 +92,8 @@ def _td(column: dict[str, Any], row: list[Any]) -> str:
     words = escape(cell(column, row))
     if kind in ("text", "user") and isinstance(value, str):
         wraps = sum(2 if c > "\u2e80" else 1 for c in words) > 18
-        return f'<td class="text{" long" if wraps else ""}" translate="no" dir="auto">{words}</td>'
+        endless = any(len(word) > WORD for word in str(value).split())  # else a file's name is not broken within
+        return f'<td class="text{" long" if wraps else ""}{" endless" if endless else ""}" translate="no" dir="auto">{words}</td>'
     return f'<td class="{_align(kind)}">{words}</td>'
 
 
@@ -73,6 +104,8 @@ def cell(column: dict[str, Any], row: list[Any]) -> str:
         return text.interval(value, row[column["to"]], kind)
     if kind == "text":
         return text.BLANK if text.missing(value) else columns.value_name(column["name"], value, CELL)
+    if column.get("digits") is not None and isinstance(value, int | float) and abs(value) < 1e4:
+        return text.money(value, digits=column["digits"])
     return text.write(value, kind, limit=CELL)
 
 
@@ -106,7 +139,7 @@ def _great(data: dict[str, Any], layout: dict[str, Any]) -> str:
     import pandas as pd
     from great_tables import GT
 
-    shown = _merged(data["columns"])
+    shown = _columns(data)
     lines: list[str] = []
 
     def words(column: dict[str, Any], row: list[Any]) -> str:

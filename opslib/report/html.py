@@ -194,9 +194,12 @@ def _trouble(run: dict[str, Any], partly: bool) -> str:
     )
     rest = say(zh="下面是出错之前已得到的部分。", en="Below is what was found before it stopped.") if partly else ""
     again = f"opslib run {run['module']}" + (f" -p source={run['source']}" if run.get("source") else "")
+    error = shown(run["error"], 600)
+    if lacking and re.match("[a-z]+ ", error):  # a sentence, not the name of a parameter
+        error = error[0].upper() + error[1:]
     return (
         f'<section class="alert{" lack" if lacking else ""}" aria-label="{head}"><h2>{head}</h2>'
-        f'<p translate="no">{escape(shown(run["error"], 600))}</p>'
+        f'<p translate="no">{escape(error)}</p>'
         f'<p>{rest} {hint}<code translate="no">{escape(again)}</code></p></section>'
     )
 

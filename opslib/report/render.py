@@ -10,6 +10,8 @@ from opslib import text
 from opslib.report import grid, sparks
 from opslib.text import Clean, say, speaking
 
+WIDE = 700  # pixels: a figure wider than this one has more in it than a phone can show at once
+
 
 def part(part: dict[str, Any]) -> str:
     """The HTML of one part, in the language it was stated in."""
@@ -72,7 +74,7 @@ def _told(number: str, sentence: str) -> bool:
 
 
 def finding(finding: dict[str, Any], anchor: str = "") -> str:
-    words = escape(finding["text"])
+    words = grid.unbroken(escape(finding["text"]))
     linked = f'<a href="#{escape(anchor)}">{words}</a>' if anchor else words
     level, proof = finding["level"], evidence(finding)
     below = f'<p class="evidence">{escape(proof)}</p>' if proof else ""
@@ -101,7 +103,7 @@ def section(part: dict[str, Any]) -> str:
         out.append(grid.draw(part["table"], part["title"], part["id"]))
     out.append(_definitions(part["definitions"]))
     if part["note"]:
-        out.append(f'<p class="note">{escape(part["note"])}</p>')
+        out.append(grid.unbroken(f'<p class="note">{escape(part["note"])}</p>'))
     return f'<section aria-labelledby="{anchor}">{"".join(out)}</section>'
 
 
@@ -122,10 +124,14 @@ def heading(title: str, anchor: str) -> str:
 
 def figure(pic: dict[str, Any]) -> str:
     below = f"<figcaption>{escape(pic['caption'])}</figcaption>" if pic.get("caption") else ""
-    return (
-        f'<figure><img src="data:{pic["mime"]};base64,{pic["data"]}" alt="{escape(pic["alt"])}" '
-        f'width="{pic["width"]}" height="{pic["height"]}">{below}</figure>'
+    drawn = (
+        f'<img src="data:{pic["mime"]};base64,{pic["data"]}" alt="{escape(pic["alt"])}" '
+        f'width="{pic["width"]}" height="{pic["height"]}">'
     )
+    if pic["width"] > WIDE:  # a phone would show its letters too small: there it keeps its size and is moved sideways
+        words = escape(say(zh="图，可左右滑动", en="Figure, scrolls sideways"))
+        drawn = f'<div class="pan" tabindex="0" role="group" aria-label="{words}">{drawn}</div>'
+    return f"<figure>{drawn}{below}</figure>"
 
 
 def definition(term: dict[str, Any]) -> str:
@@ -229,4 +235,4 @@ def _action(item: dict[str, Any], told: list[str]) -> str:
         "target": escape(text.write(item["target"], item["format"])),
         "due_on": escape(text.day(item["due_on"]) if item["due_on"] else text.BLANK),
     }
-    return "<tr>" + "".join(f'<td class="{_mark(key)}">{cells[key]}</td>' for key in told) + "</tr>"
+    return grid.unbroken("<tr>" + "".join(f'<td class="{_mark(key)}">{cells[key]}</td>' for key in told) + "</tr>")

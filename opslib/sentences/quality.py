@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pandas as pd
 
 from opslib import text
@@ -79,7 +81,8 @@ def _days(holes: int, thin: int) -> text.Clean:
         if thin
         else "",
     ]
-    return text.Clean(say(zh="，", en=", ").join(filter(None, told)))
+    both = say(zh="{n} 天不寻常：", en="{n} unusual days: ", n=holes + thin) if holes and thin else ""
+    return text.Clean(both + say(zh="，", en=", ").join(filter(None, told)))
 
 
 def _quarantine(aside: pd.DataFrame, held: int) -> Finding:
@@ -147,6 +150,23 @@ def _columns(filled: pd.DataFrame) -> Finding:
         n=first["rows"],
         format="percent",
         no_interval="census",
+    )
+
+
+def filled_title(filled: pd.DataFrame, last: dt.date) -> str:
+    """What the figure of columns shows; the last week may have just begun, so its days and rows are said."""
+    if filled.empty:
+        return say(zh="最近一周的字段填充率", en="Share filled in the last week")
+    first, days = text.day(filled["start"].max()), text.day(last)
+    rows = text.number(filled["rows"].max())
+    if first >= days:
+        return say(zh="{day} 的字段填充率（{rows} 行）", en="Share filled on {day} ({rows} rows)", day=days, rows=rows)
+    return say(
+        zh="{first} 至 {last} 的字段填充率（{rows} 行）",
+        en="Share filled, {first} to {last} ({rows} rows)",
+        first=first,
+        last=days,
+        rows=rows,
     )
 
 
