@@ -253,7 +253,7 @@ def test_a_planned_revenue_is_compared_with_what_it_promised():
     rows = {"expected_revenue": ("800", 500.0, 1_100.0), "expected_roi": ("1", 0.0, 2.0)}
     gross, net = lessons.Planned(rows), lessons.Planned(rows | {"incremental": ("0.5", 0.4, 0.6)})
     known = in_money(extra=extra(0.0, 1.0, 2.0))
-    assert lessons.against(gross, known).set_index("quantity").actual.to_dict() == {"revenue": 1_500.0}
+    assert lessons.against(gross, known).set_index("quantity").actual.to_dict() == {"ordered": 1_500.0}
     assert lessons.against(net, known).set_index("quantity").actual.to_dict() == {"roi": 1.0, "revenue": 500.0}
     assert lessons.against(net, in_money()).empty and told.compared(lessons.against(net, in_money()), net, known.this)[0].id == "campaign.plan.nothing"  # fmt: skip
 

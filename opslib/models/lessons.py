@@ -191,7 +191,9 @@ def against(plan: Planned, facts: Facts) -> pd.DataFrame:
     for item, value in actual.items():
         if item in plan.items and not missing(value):
             middle, low, high = plan.items[item]
-            rows.append((item.removeprefix("expected_"), float(middle), low, high, float(value or 0.0)))
+            name = item.removeprefix("expected_")
+            name = "ordered" if name == "revenue" and "incremental" not in plan.items else name
+            rows.append((name, float(middle), low, high, float(value or 0.0)))
     return pd.DataFrame(rows, columns=["quantity", "plan", "plan_low", "plan_high", "actual"])
 
 

@@ -28,7 +28,7 @@ def compared(rows: pd.DataFrame, plan: Planned, this: Campaign) -> list[Finding]
 
 
 def _compared(row, unequal: bool) -> Finding:  # type: ignore[no-untyped-def]
-    kind = {"cost": "money", "revenue": "money", "roi": "multiple"}.get(row.quantity, "number")
+    kind = {"cost": "money", "revenue": "money", "ordered": "money", "roi": "multiple"}.get(row.quantity, "number")
     value, middle, low, high = (
         v if kind == "multiple" else round(v) for v in (row.actual, row.plan, row.plan_low, row.plan_high)
     )
