@@ -297,7 +297,7 @@ def test_beside_a_whale_stands_the_reading_without_it():
     assert told.level == "watch" and "不作判断" in told.text and told.low < 0 < told.high
 
 
-@pytest.mark.parametrize(("diff", "written"), [(0.75, "+$0.75 apart (+$0.50 to +$1)"), (-0.75, "−$0.75 apart (−$1 to −$0.50)"), (0.001, "user $0.00 apart")])  # fmt: skip
+@pytest.mark.parametrize(("diff", "written"), [(0.75, "+$0.75 apart (+$0.50 to +$1.00)"), (-0.75, "−$0.75 apart (−$1.00 to −$0.50)"), (0.001, "user $0.00 apart")])  # fmt: skip
 def test_money_without_its_largest_users_has_its_direction(diff, written):
     from opslib.sentences import experiment_guards as guards
 
