@@ -61,3 +61,8 @@ def nearest(name: str, known: Iterable[str]) -> tuple[str, list[str]]:
     by_fold = {c.casefold(): c for c in choices}
     hits = get_close_matches(str(name).casefold(), by_fold, n=1, cutoff=0.6)
     return (by_fold[hits[0]] if hits else ""), (choices if len(choices) <= 15 else [])
+
+
+def capital(words: str) -> str:
+    """The words as a sentence begins: those of an error follow a name; the rest stays as it is."""
+    return words[:1].upper() + words[1:]

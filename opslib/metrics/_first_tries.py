@@ -55,11 +55,13 @@ def since(funnel: Funnel) -> ir.BooleanValue:
 def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
     """The tries of the people (user_id, keyed as the events are, and day, their first): user_id, day, t1, t2, …, depth.
 
+    `events` are `narrow`: several steps read them.
+
     `funnel` has entry="first", ordered steps and no exclusion; who did not enter on the first day has no try.
     """
     people = people.select(_user="user_id", _day="day")
     if any(funnel.optional) or any(funnel.step_windows):
-        own = narrow(events.filter(since(funnel)).semi_join(people, [("user_id", "_user")]), read_by(funnel))
+        own = events.filter(since(funnel)).semi_join(people, [("user_id", "_user")])
         tried = counted_by_entry(own, funnel, {}).rename(user_id="u0")
         return tried.semi_join(people, [("user_id", "_user"), ("day", "_day")])
     tried = entries(events, people, funnel)

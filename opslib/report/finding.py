@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from opslib.contract import TEAMS
-from opslib.errors import TooLittleError, UsageError, near
+from opslib.errors import TooLittleError, UsageError, capital, near
 from opslib.text import FORMATS, Clean, checked, currency, language, missing, say, shown, term
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def attempt(title: str) -> Iterator[None]:
 def _sentence(error: str) -> str:
     """An error's words follow a name; on a page they stand alone."""
     lack = error.rstrip("。.")
-    return say(zh="{lack}。", en="{lack}.", lack=Clean(lack[:1].upper() + lack[1:]))
+    return say(zh="{lack}。", en="{lack}.", lack=Clean(capital(lack)))
 
 
 def picture(figure: Any) -> dict[str, Any]:

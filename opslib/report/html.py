@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from opslib.errors import capital
 from opslib.report import method, render
 from opslib.report.finding import LEVELS, MIME
 from opslib.text import say, shown, speaking
@@ -196,7 +197,7 @@ def _trouble(run: dict[str, Any], partly: bool) -> str:
     again = f"opslib run {run['module']}" + (f" -p source={run['source']}" if run.get("source") else "")
     error = shown(run["error"], 600)
     if lacking and re.match("[a-z]+ ", error):  # a sentence, not the name of a parameter
-        error = error[0].upper() + error[1:]
+        error = capital(error)
     return (
         f'<section class="alert{" lack" if lacking else ""}" aria-label="{head}"><h2>{head}</h2>'
         f'<p translate="no">{escape(error)}</p>'

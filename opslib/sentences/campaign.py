@@ -7,6 +7,7 @@ import datetime as dt
 import pandas as pd
 
 from opslib import text
+from opslib.errors import capital
 from opslib.models.retrospective import Campaign, Extra, Money
 from opslib.report.finding import Action, Finding
 from opslib.sentences import campaign_origin as origin
@@ -203,7 +204,7 @@ def actions(this: Campaign, known: Extra | None, until: dt.date, *, why: str = "
                     en="Hold out users at random in the next campaign, to measure its extra effect",
                 ),
                 "operations",
-                evidence=why[:1].upper() + why[1:] or say(zh="没有随机留出组", en="Nobody was held out at random"),
+                evidence=capital(why) or say(zh="没有随机留出组", en="Nobody was held out at random"),
                 metric="campaign.incremental",
                 due_on=due,
             )

@@ -130,13 +130,19 @@ def money_goal(found: Extra | None, spent: Money, this: Campaign) -> list[Findin
                     en="The goal is {goal} of extra revenue; how much of the {revenue} ordered in its name is extra cannot be known, so the goal cannot be called reached.",
                     goal=goal, revenue=text.money(round(spent.revenue)))  # fmt: skip
         return [Finding("campaign.goal.extra", "watch", words, metric="campaign.incremental")]
-    value, low, high = (float("nan") if v is None else v for v in (found.revenue.value, found.revenue.low, found.revenue.high))  # fmt: skip
+    value, low, high = _extra_revenue(found)
     level, judged = _money_judged(low, high, this.goal)
     words = say(zh="留出组显示增量收入 {value}（{span}），目标 {goal}：{judged}。", en="The hold-out shows {value} of extra revenue ({span}) against a goal of {goal}: {judged}.",
                 value=text.money(round(value)), span=text.Clean(text.interval(round(low), round(high), "money")), goal=goal, judged=judged)  # fmt: skip
     return [
         Finding("campaign.goal.extra", level, words, metric="campaign.incremental", value=value, low=low, high=high, n=found.treated, base=this.goal, format="money")
     ]  # fmt: skip
+
+
+def _extra_revenue(found: Extra) -> tuple[float, ...]:
+    """Value and interval of what the hold-out shows; NaN where it does not tell."""
+    extra = found.revenue
+    return tuple(float("nan") if v is None else v for v in (extra.value, extra.low, extra.high))
 
 
 def _money_judged(low: float, high: float, goal: float) -> tuple[str, str]:
@@ -172,7 +178,7 @@ def _reached_in_money(this: Campaign, found: Extra | None) -> str:
     goal = goal_written(this, this.goal)
     if found is None:
         return say(zh="目标增量收入 {goal}，是否达成无从得知。", en="Goal of {goal} of extra revenue: reached or not cannot be known.", goal=goal)  # fmt: skip
-    value, low, high = (float("nan") if v is None else v for v in (found.revenue.value, found.revenue.low, found.revenue.high))  # fmt: skip
+    value, low, high = _extra_revenue(found)
     return say(zh="目标增量收入 {goal}，留出组显示 {value}：{judged}。", en="Goal of {goal} of extra revenue, {value} by the hold-out: {judged}.", goal=goal,
                value=text.money(round(value)), judged=_money_judged(low, high, this.goal)[1])  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from opslib import columns, text
+from opslib.errors import capital
 from opslib.models.content_readers import Recommended
 from opslib.report.finding import Finding
 from opslib.sentences.content import outcome_name, titled
@@ -45,7 +46,7 @@ def demand_words(what: str) -> dict[str, str]:
     """What the columns of supply against demand are called where `what` is counted instead of opens."""
     name = outcome_name(what)
     return {
-        "opens": name[:1].upper() + name[1:],
+        "opens": capital(name),
         "demand": say(zh="{what}占比", en="Of {what}", what=name),
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from opslib import columns, text
+from opslib.errors import capital
 from opslib.models.diagnosis import Diagnosis
 from opslib.report.finding import Finding
 from opslib.text import Clean, say
@@ -136,11 +137,6 @@ def _cause(row: dict[str, Any], found: Diagnosis) -> Finding:
         format="points",
         no_interval=say(zh="未做抽样", en="not resampled"),
     )
-
-
-def capital(sentence: str) -> str:
-    """The sentence with a capital at its start; the rest stays as it is."""
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _slug(row: dict[str, Any]) -> str:

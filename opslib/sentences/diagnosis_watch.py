@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from opslib import columns, text
+from opslib.errors import capital
 from opslib.models.kpi_watch import STEP, Watched
 from opslib.report.finding import Finding
-from opslib.sentences.diagnosis import capital, dated, kpi_name
+from opslib.sentences.diagnosis import dated, kpi_name
 from opslib.text import Clean, say
 
 MOST = 3
