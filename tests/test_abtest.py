@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError, UsageError
 from opslib.metrics.experiment import arms, outcome_sums, ratio_sums
-from opslib.models import abguards, ablooks, absegments, abtest, sequential
+from opslib.models import abguards, ablooks, absegments, abtest, readout, sequential
 from opslib.models.experiment import means, proportions, sample_ratio
 from opslib.sentences import experiment as statements
+from opslib.sentences import experiment_effects
 from opslib.text import speaking
 
 
@@ -343,6 +344,18 @@ def test_several_variants_are_judged_on_corrected_p():
     assert found.p.min() < 0.05 and abtest.verdict(found, a_test(), split_ok=True)[0] == "undecided"
 
 
+def test_what_is_shipped_is_said_to_be_good_however_many_other_metrics_are_read():
+    """The primary metric is corrected for its own variants (Holm), all others among themselves (Benjamini-Hochberg)."""
+    arms = {"a": (1000, 100), "b": (1000, 132)}
+    rows = [counted(arms)] + [counted(dict.fromkeys("ab", (1000, 100)), metric=f"other_{k}") for k in range(9)]
+    found = abtest.comparisons(pd.concat(rows), a_test())
+    primary, rest = found[found.metric == "pay"], found[found.metric != "pay"]
+    assert 0.01 < primary.p.iloc[0] == primary.p_adjusted.iloc[0] < 0.05
+    assert abtest.verdict(found, a_test(), split_ok=True) == ("ship", "b")
+    assert [f.level for f in experiment_effects.effects(found, a_test())] == ["good"]
+    assert rest.p_adjusted.to_numpy() == pytest.approx(readout.corrected(rest.p, "bh"))
+
+
 def test_merged_days_have_the_moments_of_all_users():
     rng = np.random.default_rng(1)
     days = [rng.gamma(1, 5, n) for n in (40, 3, 17)]
@@ -466,7 +479,7 @@ def test_the_planted_onboarding_effect_is_inside_the_interval_and_ships(planted)
 def test_copies_without_an_effect_are_undecided(planted):
     _, test, check, read = planted("exp_copy", "click")
     found = abtest.comparisons(read(), test)
-    assert check.ok and (found[found.metric == "click"].p_holm > 0.05).all()
+    assert check.ok and (found[found.metric == "click"].p_adjusted > 0.05).all()
     assert abtest.verdict(found, test, split_ok=check.ok)[0] == "undecided"
 
 

@@ -401,6 +401,21 @@ def test_the_template_of_a_review_is_found_by_the_next_plan_of_the_kind():
     assert campaign_plan.templates(rows, other).id == "plan.templates.none"
 
 
+def test_what_the_largest_trees_hold_is_said_and_trees_are_drawn_by_size():
+    trees = pd.DataFrame(
+        {"root": [f"u{k}" for k in range(30)], "invited": [40, 10] + [1] * 28, "direct": 1, "depth": [3, 2] + [1] * 28}
+    )
+    use("en")
+    (said,) = told.grown(trees)
+    assert (
+        said.text
+        == "30 invitation trees brought 78 users; the largest 10 of them hold 74.4%, the deepest reaches generation 3."
+    )
+    assert (said.value, said.n) == (58 / 78, 78)
+    assert "1 28; 10–19 10; ≥ 20 40" in told.forest(trees).alt
+    assert told.grown(trees.head(0)) == [] and told.forest(trees.head(0)) is None
+
+
 def test_no_generation_observed_for_a_whole_cycle_is_not_nobody_invited():
     columns = ["generation", "users", "accepted", "k", "low", "high", "cycle"]
     use("en")

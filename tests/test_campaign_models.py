@@ -390,7 +390,7 @@ class TestAbuse:
         assert (got.score > 0.9).all() and (got.ring == 1).all() and (got.ring_size == 6).all()
         assert set(got.reasons) == {"shared_device;burst;idle"}
         with speaking("en"):
-            assert abuse.explained(got.reasons[0]) == "same device; burst of claims; idle afterwards"
+            assert abuse.explained(got.reasons[0]) == "Same device; burst of claims; idle afterwards"
         with speaking("zh"):
             assert abuse.explained(got.reasons[0]) == "与其他账号共用设备；同团伙账号集中领取；领取后几乎没有活动"
 
@@ -461,6 +461,13 @@ class TestReferral:
 
         got = referral.generations(users).generation
         assert [None if pd.isna(g) else g for g in got] == [walk(u) for u in range(len(parents))]
+
+    def test_a_tree_holds_everybody_below_its_root_and_a_circle_is_in_none(self):
+        inviters = {"a": None, "b": "a", "c": "b", "d": "a", "e": None, "f": "e", "x": "y", "y": "x", "alone": None}
+        users = pd.DataFrame(inviters.items(), columns=["user_id", "inviter_id"])
+        assert referral.trees(users).to_dict("split")["data"] == [["a", 3, 2, 2], ["e", 1, 1, 1]]
+        assert referral.trees(users.iloc[::-1]).equals(referral.trees(users))
+        assert referral.trees(users[users.inviter_id.isna()]).empty
 
     def test_k_leaves_out_users_without_a_full_cycle_and_late_acceptances(self):
         day = pd.to_datetime("2026-01-01") + pd.to_timedelta([0, 0, 2, 3, 20, 28], unit="D")

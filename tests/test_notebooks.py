@@ -57,6 +57,7 @@ def test_a_module_runs_on_real_shopping_or_says_what_it_lacks(module, project, t
     assert record["status"] in ("ok", "lacking"), record["error"]
     page = (Path(record["folder"]) / "report.html").read_text(encoding="utf-8")
     check_page(page)
+    assert record["title"], "a run that lacks data is known by what its notebook asks"
     if record["status"] == "lacking":
         assert "opslib load" in page
 

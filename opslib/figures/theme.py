@@ -38,7 +38,7 @@ FIXED = {
     "ios": _BLUE, "android": _GREEN, "web": _ORANGE, "mini_program": _VIOLET,
     "new": _BLUE, "retained": _GREEN, "current": _GREEN, "resurrected": _VIOLET, "returning": _VIOLET, "dormant": _ORANGE, "lost": _BROWN,
     "control": SOFT, "paid": _ORANGE, "free": _GREEN, "offline": _BROWN, "PGC": _BLUE, "UGC": _ORANGE,
-    "actual": INK, "forecast": _BLUE, "other": "#7d8590", "(none)": "#7d8590", "(other)": "#7d8590",
+    "actual": INK, "forecast": _BLUE, "pace": SOFT, "other": "#7d8590", "(none)": "#7d8590", "(other)": "#7d8590",
 }  # fmt: skip
 
 _given: dict[str, str] = {}

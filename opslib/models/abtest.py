@@ -136,6 +136,7 @@ def comparisons(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.Da
     """Every variant against the control on every metric: share of users who did it, money a user for revenue.
 
     One row per (metric, variant); columns as `readout.readout`, and `whale`, the largest user's share of the metric's sum.
+    `p_adjusted` stands for its two corrections: Holm over the variants of the primary metric, Benjamini-Hochberg over all others.
     Its interval and p are blank, and it is not judged, where an arm has under `LEAST` users, nobody in either arm did it, or one
     user holds over `WHALE`.
 
@@ -176,8 +177,9 @@ def comparisons(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.Da
     unsafe = (found[["n", "n_control"]].min(axis=1) < LEAST) | (found.whale > WHALE) | ~_done(found)
     judged = ["low", "high", "p", "lift_low", "lift_high", "lift_p"]
     found.loc[unsafe, judged], found.loc[unsafe, "enough"] = np.nan, False
-    found["p_holm"], found["p_bh"] = readout.corrected(found.p, "holm"), readout.corrected(found.p, "bh")
-    return found
+    own = found.metric == test.metric
+    holm, bh = readout.corrected(found.p.where(own), "holm"), readout.corrected(found.p.where(~own), "bh")
+    return found.drop(columns=["p_holm", "p_bh"]).assign(p_adjusted=np.where(own, holm, bh))
 
 
 def _done(table: pd.DataFrame) -> pd.Series:
@@ -316,7 +318,7 @@ def verdict(
         return "nobody", ""
     if not primary.enough.any():
         return ("whale" if (primary.whale > WHALE).all() and least > LEAST else "few"), ""
-    primary = primary.assign(p=readout.corrected(primary.p, "holm")).sort_values("diff", ascending=False)
+    primary = primary.assign(p=primary.p_adjusted).sort_values("diff", ascending=False)
     said, watched = [], guarding(table, test, guardrails)
     for row in primary.itertuples():
         what = readout.decision(

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from opslib.errors import TooLittleError
+from opslib.errors import TooLittleError, capital
 from opslib.text import say
 
 LISTED = 0.6  # score from which an account is put up for review
@@ -214,7 +214,7 @@ def explained(reasons: str) -> str:
         "idle": say(zh="领取后几乎没有活动", en="idle afterwards"),
         "reward_only": say(zh="几乎只有领奖行为", en="mostly claims"),
     }
-    return say(zh="；", en="; ").join(phrases[code] for code in reasons.split(";") if code)
+    return capital(say(zh="；", en="; ").join(phrases[code] for code in reasons.split(";") if code))
 
 
 def _reasons(signals: dict[str, np.ndarray]) -> list[str]:

@@ -109,3 +109,24 @@ def k_by_generation(
         cycle = float(part[user].map(days).median())
         rows.append((generation, len(part), int(part.accepted.sum()), k.value, k.low, k.high, cycle))
     return pd.DataFrame(rows, columns=["generation", "users", "accepted", "k", "low", "high", "cycle"])
+
+
+def trees(users: pd.DataFrame, *, user: str = "user_id", inviter: str = "inviter_id") -> pd.DataFrame:
+    """The invitation trees, the largest first: one row per user of generation 0 who invited somebody.
+
+    Columns
+    -------
+    root    : as <user>  the user at the top
+    invited : int  users below the root, directly or through others
+    direct  : int  of them those whom the root invited
+    depth   : int  the last generation
+    """
+    below = generations(users, user=user, inviter=inviter).query("generation > 0")
+    found = below.groupby("root").generation.agg(
+        invited="size", direct=lambda g: int((g == 1).sum()), depth="max"
+    )  # a circle has no root and is in no tree
+    return (
+        found.reset_index()
+        .astype({"depth": int})
+        .sort_values(["invited", "root"], ascending=[False, True], ignore_index=True)
+    )

@@ -12,7 +12,7 @@ from opslib.report import html, render
 from opslib.report.finding import LEVELS
 from opslib.report.grid import unbroken
 from opslib.report.neighbours import label, period, subject
-from opslib.text import say, shown
+from opslib.text import say, shown, some
 
 Run = dict[str, Any]
 THUMBS = 56_000  # bytes of pictures in all; what comes later goes without
@@ -198,7 +198,7 @@ def _history(runs: list[Run], most: int) -> str:
     items = "".join(
         _past(run, seen) for run in sorted(runs, key=lambda r: (period(r), r["started"]), reverse=True)[:most]
     )
-    words = say(zh="历史（{n} 次运行）", en="History ({n} runs)", n=len(runs))
+    words = say(zh="历史（{n} 次运行）", en="History ({n})", n=some(len(runs), "run"))
     left = len(runs) - most
     more = (
         f"<p>{say(zh='更早的 {n} 次运行在 outputs/ 中', en='{n} earlier runs are in outputs/', n=left)}</p>"

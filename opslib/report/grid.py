@@ -34,12 +34,18 @@ def draw(data: dict[str, Any], title: str, name: str) -> str:
     )
 
 
-_DAY = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?![\w-])(?=[^<>]*(?:<|$))")  # in a text, never within a tag
+_TEXT = r"(?=[^<>]*(?:<|$))"  # in a text, never within a tag
+_DAY = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?![\w-])" + _TEXT)
+_AMOUNT = re.compile(r"(?<!\w)([+−][^\s\w+−]?[A-Z]{0,3}[^\s\w<>&+−]\d[\d,.]*)" + _TEXT)
+_SPACE = re.compile(
+    r"(?:(?<=\d) (?=pp\b|个百分点)|(?<=\bp) (?=(?:&lt;|=) \d)|(?<=\bp &lt;) (?=\d)|(?<=\bp =) (?=\d))" + _TEXT
+)
 
 
 def unbroken(html: str) -> str:
-    """The days in it marked as such: a narrow column does not break them at their hyphens."""
-    return _DAY.sub(r"<time>\1</time>", html)
+    """Days, signed amounts, a number with its unit and p with its value in one piece: a narrow column does not break them."""
+    html = _SPACE.sub("\u00a0", html)
+    return _AMOUNT.sub(r'<span class="one">\1</span>', _DAY.sub(r"<time>\1</time>", html))
 
 
 def _plain(data: dict[str, Any]) -> str:

@@ -97,7 +97,7 @@ def _exporter() -> Any:
 def _model(notebook: Any, run: dict[str, Any]) -> dict[str, Any]:
     stated = parts(notebook)
     head = next((p for p in stated if p["kind"] == "headline"), None)
-    title = head["title"] if head else question(notebook, run["lang"]) or run["module"]
+    title = (head["title"] if head else question(notebook, run["lang"])) or run["module"]
     sections = [p for p in stated if p["kind"] == "section"]
     steps = actions(notebook)
     terms = [t for p in sections for t in p["definitions"]]

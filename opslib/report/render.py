@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from opslib import text
+from opslib.errors import capital
 from opslib.report import grid, sparks
 from opslib.text import Clean, say, speaking
 
@@ -54,7 +55,7 @@ def evidence(finding: dict[str, Any]) -> str:
         bits.append(text.write(finding["value"], kind))
     if finding["low"] is not None or finding["high"] is not None:
         # One end below zero: these are differences, and the other end says its direction, as in the sentence.
-        below = kind in ("number", "decimal") and (finding["low"] or 0) < 0
+        below = kind in ("number", "decimal", "money") and (finding["low"] or 0) < 0
         span = text.interval(finding["low"], finding["high"], kind, sign=below)
         bits.append(say(zh="95% 区间 {span}", en="95% interval {span}", span=span))
     elif finding["no_interval"] and finding["value"] is not None:
@@ -230,7 +231,7 @@ def _action(item: dict[str, Any], told: list[str]) -> str:
     cells = {
         "title": f'<a href="#{escape(item["section"])}">{words}</a>' if item.get("section") else words,
         "team": f'<span class="team">{team_name(item["team"])}</span>',
-        "evidence": escape(text.shown(item["evidence"], 300)),
+        "evidence": escape(text.shown(capital(item["evidence"]), 300)),
         "baseline": escape(text.write(item["baseline"], item["format"])),
         "target": escape(text.write(item["target"], item["format"])),
         "due_on": escape(text.day(item["due_on"]) if item["due_on"] else text.BLANK),

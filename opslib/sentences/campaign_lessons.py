@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from opslib import columns, figures, text
@@ -13,6 +15,8 @@ from opslib.report.finding import Finding
 from opslib.sentences import campaign
 from opslib.sentences import campaign_origin as origin
 from opslib.text import missing, say
+
+LARGEST = 10  # trees whose share is said
 
 
 def compared(rows: pd.DataFrame, plan: Planned, this: Campaign) -> list[Finding]:
@@ -91,8 +95,8 @@ def guessed(found: Guess, this: Campaign, event: str, why: str = "") -> list[Fin
                                                          held=_held(why), why=text.Clean(_why(found))), metric=metric)]  # fmt: skip
     span = text.Clean(text.interval(round(found.extra.low or 0), round(found.extra.high or 0), "number", sign=True))
     words = (
-        say(zh="与未触达用户相比，期内「{name}」相差约 {n} 人天（{span}）；前三周两组变化一致（p {p}），但不是随机分组，只作参考。",
-            en="Against users not touched, {name} differs by about {n} user-days ({span}); both changed alike in the three weeks before (p {p}), but nobody was split at "
+        say(zh="与未触达用户相比，期内「{name}」相差约 {n} 人天（{span}）；前三周两组变化一致（p = {p}），但不是随机分组，只作参考。",
+            en="Against users not touched, {name} differs by about {n} user-days ({span}); both changed alike in the three weeks before (p = {p}), but nobody was split at "
             "random: a hint, no proof.", n=text.write(round(found.extra.value or 0), "number", sign=True), name=name, span=span, p=text.p_value(found.tested))
         if found.how == "did" else
         say(zh="与此前走势相比，期内「{name}」相差约 {n} 人天（{span}）；{tried} 次假想活动中有 {held} 的区间含 0，但同期的其他变化也算在内，只作参考。",
@@ -146,13 +150,13 @@ def picture(found: Guess | None) -> Drawing | None:
     if found is None or found.how != "series" or not found.sound:
         return None
     rows = found.table.tail(6 * int(found.table.after.sum()))
-    actual = pd.DataFrame({"day": rows.day, "users": rows.actual, "series": say(zh="实际", en="Actual")})
-    expected = pd.DataFrame({"day": rows.day, "users": rows.predicted, "series": say(zh="按此前走势推算", en="Foretold by the past"), "low": rows.low, "high": rows.high})  # fmt: skip
+    actual = pd.DataFrame({"day": rows.day, "users": rows.actual, "course": "actual"})
+    expected = pd.DataFrame({"day": rows.day, "users": rows.predicted, "course": "forecast", "low": rows.low, "high": rows.high})  # fmt: skip
     return figures.curve(
         pd.concat([actual, expected], ignore_index=True),
         x="day",
         y="users",
-        hue="series",
+        hue="course",
         low="low",
         high="high",
         zero=True,
@@ -194,6 +198,32 @@ def generations(rows: pd.DataFrame) -> list[Finding]:
             )
         )
     return out
+
+
+def grown(trees: pd.DataFrame) -> list[Finding]:
+    """How much of what invitations brought hangs on the largest trees, and how deep the deepest goes."""
+    if trees.empty:
+        return []
+    all_of_them, top = int(trees.invited.sum()), trees.head(LARGEST)
+    words = say(zh="{n} 棵邀请树共带来 {all} 人；最大的 {k} 棵占 {share}，最深 {depth} 代。", en="{n} brought {all}; the largest {k} of them hold {share}, the deepest reaches generation {depth}.",
+                n=text.some(len(trees), "invitation tree"), all=text.some(all_of_them, "user"), k=len(top), share=text.percent(share := float(top.invited.sum() / all_of_them)),
+                depth=int(trees.depth.max()))  # fmt: skip
+    return [Finding("campaign.trees", "info", words, metric="campaign.tree", value=share, n=all_of_them, format="percent", no_interval="census")]  # fmt: skip
+
+
+def forest(trees: pd.DataFrame) -> Drawing | None:
+    """Whether many trees brought a few each or a few trees many: the users brought by trees of each size."""
+    if trees.empty:
+        return None
+    edges = [1, 2, 3, 5, 10, 20, math.inf]
+    names = ["1", "2", "3–4", "5–9", "10–19", "≥ 20"]
+    band = pd.cut(trees.invited, edges, right=False, labels=names)
+    rows = trees.groupby(band, observed=True).invited.agg(users="sum", trees="size").rename_axis("band").reset_index()
+    return figures.bars(
+        rows.astype({"band": str}), label="band", value="users", n="trees",
+        title=say(zh="每棵邀请树带来的人数（n：树的棵数）", en="Users that an invitation tree brought (n: trees)"),
+        value_title=say(zh="合计带来，人", en="Users brought in all"),
+    )  # fmt: skip
 
 
 def honest(facts: Facts) -> list[Finding]:

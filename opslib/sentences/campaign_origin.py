@@ -210,9 +210,9 @@ def columns_of(this: Campaign) -> dict[str, dict[str, str]]:
 
 def drawn(progress: pd.DataFrame, this: Campaign) -> Drawing:
     """What was done so far, beside the even pace where there is a goal."""
-    rows = pd.DataFrame({"day": progress.day, "done": progress.done, "series": say(zh="实际", en="Actual")})
+    rows = pd.DataFrame({"day": progress.day, "done": progress.done, "course": "actual"})
     if "pace" in progress:
-        even = pd.DataFrame({"day": progress.day, "done": progress.pace, "series": say(zh="均匀进度", en="Even pace")})
+        even = pd.DataFrame({"day": progress.day, "done": progress.pace, "course": "pace"})
         rows = pd.concat([rows, even], ignore_index=True)
     title = (
         say(zh="累计名下订单净额", en="Ordered in its name so far, net")
@@ -222,5 +222,5 @@ def drawn(progress: pd.DataFrame, this: Campaign) -> Drawing:
         else say(zh="累计参与用户", en="Users so far who took part")
     )
     return figures.curve(
-        rows, x="day", y="done", hue="series", zero=True, format="money" if this.in_money else "number", title=title
+        rows, x="day", y="done", hue="course", zero=True, format="money" if this.in_money else "number", title=title
     )

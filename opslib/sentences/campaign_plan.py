@@ -113,11 +113,11 @@ def basis(found: Assumption) -> str:
         "both": say(zh="{n} 次同类同阶段活动", en="{n} of the kind in this stage", n=text.some(found.n, "past campaign")),
         "stage": say(zh="{n} 次同阶段各类活动", en="{n} of all kinds in this stage", n=text.some(found.n, "past campaign")),
         "kind": say(zh="{n} 次同类活动", en="{n} of the kind", n=text.some(found.n, "past campaign")),
-        "one": say(zh="仅 1 次同类活动，波动范围取自各类活动", en="one past campaign of the kind, with the spread between all kinds"),
+        "one": say(zh="仅 1 次同类活动，波动范围取自各类活动", en="One past campaign of the kind, with the spread between all kinds"),
         "all": say(zh="{n} 次各类活动", en="{n} of all kinds", n=text.some(found.n, "past campaign")),
-        "hand": say(zh="人工给定", en="set by hand"),
-        "fixed": say(zh="按定义", en="by definition"),
-        "none": say(zh="没有依据", en="nothing is known"),
+        "hand": say(zh="人工给定", en="Set by hand"),
+        "fixed": say(zh="按定义", en="By definition"),
+        "none": say(zh="没有依据", en="Nothing is known"),
     }[found.source]  # fmt: skip
 
 

@@ -20,12 +20,12 @@ TERM = "experiment.effect"
 def effects(table: pd.DataFrame, test: Test, *, even: bool = True) -> list[Finding]:
     """The primary metric: each variant against the control, absolute and relative; never good or bad of windows not `even`."""
     rows = table[table.metric == test.metric]
-    return [_effect(row, len(rows), even) for row in rows.to_dict("records")]
+    return [_effect(row, even) for row in rows.to_dict("records")]
 
 
-def _effect(row: dict[str, Any], many: int, even: bool) -> Finding:
+def _effect(row: dict[str, Any], even: bool) -> Finding:
     level_kind, diff_kind = kind_of(row["metric"])
-    sure = even and row["enough"] and (row["low"] > 0 or row["high"] < 0) and (many == 1 or row["p_holm"] < 0.05)
+    sure = even and row["enough"] and (row["low"] > 0 or row["high"] < 0) and row["p_adjusted"] < 0.05
     words = say(
         zh="「{arm}」的{metric}为 {b}，对照组 {a}，相差 {diff}（{span}），相对 {lift}（{lift_span}）。",
         en="“{arm}”: {metric} {b} against {a} of the control, {diff} apart ({span}), relatively {lift} ({lift_span}).",
@@ -115,7 +115,7 @@ def others(
 ) -> list[Finding]:
     """The other metrics: those that moved after correction (never good or bad of windows not `even`), and the guardrails."""
     rest = table[table.metric != test.metric]
-    out = [_moved(row, even) for row in rest[rest.p_bh < 0.05].to_dict("records")]
+    out = [_moved(row, even) for row in rest[rest.p_adjusted < 0.05].to_dict("records")]
     if not out and len(rest):
         words = (
             say(
@@ -135,7 +135,7 @@ def _moved(row: dict[str, Any], even: bool) -> Finding:
     kind = kind_of(row["metric"])[1]
     words = say(
         zh="「{arm}」的{metric}变化 {diff}（校正 p {p}）。", en="“{arm}”: {metric} moved by {diff} (corrected p {p}).",
-        arm=arm_of(row["variant"]), metric=name_of(row["metric"]), diff=text.write(row["diff"], kind, sign=True), p=below(row["p_bh"]),
+        arm=arm_of(row["variant"]), metric=name_of(row["metric"]), diff=text.write(row["diff"], kind, sign=True), p=below(row["p_adjusted"]),
     )  # fmt: skip
     return Finding(
         f"experiment.others.{row['metric']}.{row['variant']}", "info" if not even else "good" if row["diff"] > 0 else "watch", words, metric=TERM,
@@ -253,8 +253,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
                 "interval": text.interval(row["low"], row["high"], diff, sign=True),
                 "lift": row["lift"],
                 "p": row["p"],
-                "p_holm": row["p_holm"],
-                "p_bh": row["p_bh"],
+                "p_adjusted": row["p_adjusted"],
                 "n_control": row["n_control"],
                 "n_treatment": row["n"],
             }
