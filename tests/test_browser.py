@@ -301,6 +301,24 @@ def test_print_shows_everything_in_ink_on_paper(browser, site):
     page.context.close()
 
 
+def test_a_wide_table_prints_its_numbers_in_one_piece(browser, tmp_path):
+    names = ["events", "users", "orders", "touches", "spend", "content", "campaigns", "experiments", "exposures"]
+    texts = {"name": ["daily_stats.parquet"], "reason": ["2026-11-29 00:25"]}
+    wide = pd.DataFrame(texts | {name: [1_978_825] for name in names})
+    page = tmp_path / "report.html"
+    named = {"labels": {name: name for name in wide}, "formats": dict.fromkeys(names, "count")}
+    notebook = pages.executed(lambda: section("t", table=wide, **named))
+    html.write(notebook, pages.run_of("zh"), page)
+    shown = opened(browser, page, width=680)
+    shown.emulate_media(media="print")
+    lines = """[...document.querySelectorAll('td.number')].map((cell) => {
+        const words = document.createRange(); words.selectNodeContents(cell);
+        return new Set([...words.getClientRects()].map((r) => r.top)).size;
+    })"""
+    assert shown.evaluate(lines) == [1] * 9
+    shown.context.close()
+
+
 def test_a_report_prints_to_pdf_with_its_tables_whole(site):
     made = pdf.write(report(site, "zh"))
     raw = made.read_bytes()
