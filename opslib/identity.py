@@ -115,6 +115,12 @@ def _check(con: duckdb.DuckDBPyConnection, label: str) -> None:
     blank = con.execute("SELECT min(line) FROM links_given WHERE alias IS NULL OR user_id IS NULL").fetchall()[0][0]
     if blank is not None:
         raise ContractError(f"{label} line {blank}: an id is missing", "mend the identity map; nothing was loaded")
+    nobody = " OR ".join(rules.is_nobody(name) for name in ("alias", "user_id"))
+    if stranger := con.execute(f"SELECT line, alias, user_id FROM links_given WHERE {nobody} ORDER BY 1").fetchone():
+        line, alias, user = stranger
+        raise ContractError(
+            f"{label} line {line}: {alias!r} → {user!r} names no user", "take the line out; nothing was loaded"
+        )
     twice = con.execute(
         "SELECT alias, min(user_id) AS one, max(user_id) AS other FROM links_given GROUP BY alias HAVING one <> other"
     ).fetchone()

@@ -138,6 +138,7 @@ def test_a_map_comes_as_a_file(root, tmp_path, suffix, capsys):
         ("alias,user\nd,u1\n", "same.csv: an identity map needs the column 'user_id'"),
         ("alias,user_id\nd,u1\nd,u2\n", "same.csv: the alias 'd' is given to 'u1' and to 'u2'"),
         ("alias,user_id\nd,u1\nx,\n", "same.csv line 3: an id is missing"),
+        ("alias,user_id\nd,u1\ne,NaN\n", "same.csv line 3: 'e' → 'NaN' names no user"),
         ("alias,user_id\nd,u1,x\n", "same.csv line 2: the row has 3 fields and the header 2"),
         ("alias,user_id\na,b\nb,c\nc,a\n", "the aliases around 'a' form a circle"),
     ],

@@ -177,6 +177,11 @@ def _zoned_format(given: Given) -> bool:
     return any(zoned(one) for one in spellings(given.entry))
 
 
+def is_nobody(sql: str) -> str:
+    """True where the text stands for no user."""
+    return f"lower({sql}) IN ({', '.join(map(literal, _NOBODY))})"
+
+
 def is_missing(given: Given) -> str:
     """True where the source has no value: NULL, an empty text, or a float that is not a number."""
     if given.base == "VARCHAR":
@@ -199,8 +204,7 @@ def faults(table: Table, given: dict[str, Given], now: dt.datetime) -> list[tupl
         if column.required:
             found.append((is_missing(source), literal(f"{column.name} is missing")))
         if column.required and column.name == "user_id" and source.base == "VARCHAR":
-            nobody = f"lower({name}) IN ({', '.join(map(literal, _NOBODY))})"
-            found.append((nobody, _reason("user_id is no id", name)))
+            found.append((is_nobody(name), _reason("user_id is no id", name)))
         if _can_fail(column, source):
             found.append((f"{name} IS NULL AND NOT {is_missing(source)}", _misfit(column, source)))
         if column.type == "json":
