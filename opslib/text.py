@@ -294,7 +294,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "p": p_value,
     "times": lambda v: f"{v:,.2f}×".replace("-", "−"),
     "multiple": lambda v: number(v, 1 if abs(v) >= 1 else 2) + (" 倍" if language() == "zh" else "×"),
-    "chance": lambda v: "<0.1%" if v < 0.001 else percent(v),
+    "chance": lambda v: "<0.1%" if v < 0.001 else ">99.9%" if v > 0.999 else percent(v),
     **{unit: _counted(zh, en) for unit, zh, en in _TIMES},
 }
 FORMATS = (*_WRITERS, "text", "user")

@@ -356,6 +356,19 @@ def test_what_is_shipped_is_said_to_be_good_however_many_other_metrics_are_read(
     assert rest.p_adjusted.to_numpy() == pytest.approx(readout.corrected(rest.p, "bh"))
 
 
+def test_a_chance_is_never_called_certain_and_a_small_loss_not_none():
+    table = pd.DataFrame({"variant": ["a", "b"], "n": [900, 900], "chance": [1e-9, 1 - 1e-9], "loss": [0.09, 1e-7]})
+    with speaking("en"):
+        said = experiment_effects.chance(table, a_test()).text
+    assert said == "“b” is most likely the best, with a chance of >99.9%; shipping it is expected to lose under 0.1 pp."
+
+
+@pytest.mark.parametrize(("verdict", "level"), [("undecided", "watch"), ("ship", "info")])
+def test_too_few_users_are_a_worry_only_where_the_test_did_not_decide(verdict, level):
+    few = ablooks.Reach(detectable=0.04, wanted=0.02, power=0.3, needed=7000, n=1800)
+    assert experiment_effects.power(few, a_test(), 0.1, verdict).level == level
+
+
 def test_merged_days_have_the_moments_of_all_users():
     rng = np.random.default_rng(1)
     days = [rng.gamma(1, 5, n) for n in (40, 3, 17)]

@@ -95,12 +95,8 @@ def test_one_end_of_an_interval_is_as_exact_as_the_other():
 
 
 def test_a_tiny_chance_is_not_called_none():
-    assert [text.write(value, "chance") for value in (0.0, 0.0009, 0.001, 0.025)] == [
-        "<0.1%",
-        "<0.1%",
-        "0.1%",
-        "2.5%",
-    ]
+    written = [text.write(value, "chance") for value in (0.0, 0.0009, 0.001, 0.025, 0.999, 0.99999, 1.0)]
+    assert written == ["<0.1%", "<0.1%", "0.1%", "2.5%", "99.9%", ">99.9%", ">99.9%"]
 
 
 def test_a_relative_change_carries_its_direction_at_both_ends():

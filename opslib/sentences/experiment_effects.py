@@ -77,15 +77,22 @@ def chance(table: pd.DataFrame, test: Test) -> Finding:
         say(
             zh="最可能最优的是「{arm}」，概率 {chance}；若选它，期望损失 {loss}。",
             en="“{arm}” is most likely the best, with a chance of {chance}; shipping it is expected to lose {loss}.",
-            arm=arm_of(best.variant), chance=text.percent(best.chance), loss=_small(best.loss, test.metric),
+            arm=arm_of(best.variant), chance=text.write(best.chance, "chance"), loss=_small(best.loss, test.metric),
         ),
-        metric="experiment.chance", value=best.chance, n=float(table.n.sum()), format="percent",
+        metric="experiment.chance", value=best.chance, n=float(table.n.sum()), format="chance",
         no_interval=say(zh="后验概率", en="a posterior probability"),
     )  # fmt: skip
 
 
 def _small(loss: float, metric: str) -> str:
-    return text.money(loss, digits=2) if metric == REVENUE else text.points(loss).lstrip("+")
+    if metric == REVENUE:
+        return text.money(loss, digits=2)
+    least = 0.001
+    return (
+        text.points(loss).lstrip("+")
+        if loss >= least / 2
+        else say(zh="不到 {some}", en="under {some}", some=text.points(least).lstrip("+"))
+    )
 
 
 def sequential(looks: pd.DataFrame, test: Test) -> list[Finding]:
@@ -219,13 +226,13 @@ def novelty(trend: Trend, test: Test) -> Finding:
     )
 
 
-def power(reach: Reach, test: Test, lift: float) -> Finding:
-    """What the test could have found with the users it got."""
+def power(reach: Reach, test: Test, lift: float, verdict: str = "undecided") -> Finding:
+    """What the test could have found with the users it got; too few are a worry only where it did not decide."""
     kind = kind_of(test.metric)[1]
     enough = reach.n >= reach.needed
     return Finding(
         "experiment.power",
-        "info" if enough else "watch",
+        "info" if enough or verdict != "undecided" else "watch",
         say(
             zh="以现有样本，八成把握能发现的最小差异为 {mde}；发现相对 {lift} 的提升的把握为 {power}，达到八成需每组 {needed} 人。",
             en="With these users the smallest difference found with four-in-five power is {mde}; a lift of {lift} is found with {power}, and needs "
