@@ -36,6 +36,11 @@ class Reporting:
         return str(self.start), str(self.end)
 
     @property
+    def open_until(self) -> dt.date:
+        """The last day of the period after it: what is found until then is news of this one."""
+        return _next(_next(self.start, self.grain), self.grain) - dt.timedelta(days=1)
+
+    @property
     def name(self) -> str:
         """2026-W46, 2026-11, or 2026-11-01–2026-11-14."""
         if self.grain == "week":

@@ -120,6 +120,20 @@ def test_what_was_found_on_other_data_is_not_repeated(tmp_path):
     assert [f.id for f in latest("data/x", lang="zh", data="bbbb", outputs=tmp_path)] == ["new.a"]
 
 
+def test_what_was_found_about_later_days_is_not_repeated_and_of_what_still_runs_as_much_as_was_seen(tmp_path):
+    run(tmp_path, "march", 1, source="data/x", period="2026-03-01 至 2026-03-31")
+    run(tmp_path, "june", 2, source="data/x", period="2026-06-01 至 2026-06-28")
+    run(tmp_path, "plan", 3, source="data/x", period="2026-06-29 to 2026-07-05")
+    run(tmp_path, "dateless", 4, source="data/x")
+
+    def found(until):
+        steps = latest("data/x", lang="zh", until=until, observed="2026-06-28", outputs=tmp_path)
+        return {f.id.split(".")[0] for f in steps}
+
+    assert found("2026-06-28") == found("") == {"march", "june", "plan", "dateless"}
+    assert found("2026-06-27") == {"march", "dateless"} and found("2026-01-31") == {"dateless"}
+
+
 def test_two_campaigns_with_ids_like_years_are_not_two_periods_of_one(tmp_path):
     pages_ = [
         run(

@@ -81,3 +81,9 @@ def test_young_data_is_halved_so_that_the_days_before_are_as_many():
     now = periods.between(span, days=periods.half(span, "", 28))
     before = periods.compared(now, span)
     assert (now.end - now.start, before.end + dt.timedelta(days=1)) == (before.end - before.start, now.start)
+
+
+def test_what_is_found_in_the_period_after_is_news_of_the_one_before():
+    span = (dt.date(2026, 1, 1), dt.date(2026, 6, 28))
+    assert periods.reporting(span, "week", "2026-01-25").open_until == dt.date(2026, 2, 1)
+    assert periods.reporting(span, "month", "2026-01-31").open_until == dt.date(2026, 2, 28)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opslib.errors import TooLittleError
-from opslib.models.scorecard import Kpi, by_period, scorecard
+from opslib.models.scorecard import Kpi, by_period, scorecard, whole
 from opslib.periods import Reporting
 
 MONDAY = dt.date(2026, 1, 5)
@@ -83,7 +83,7 @@ def test_none_of_three_users_is_not_zero_for_certain():
 def test_nothing_is_compared_with_a_week_of_which_only_the_end_was_seen():
     frame = weeks([10, 100, 100, 100, 100])
     thursday = frame["start"].iloc[0] + dt.timedelta(days=3)
-    row = scorecard([Kpi("activity.wau", frame, count="users")], at=period(frame), back=(4,), since=thursday).iloc[0]
+    row = scorecard([Kpi("activity.wau", whole(frame, thursday), count="users")], at=period(frame), back=(4,)).iloc[0]
     assert np.isnan(row["change"])
     assert scorecard([Kpi("activity.wau", frame, count="users")], at=period(frame), back=(4,)).iloc[0]["change"] > 5
 

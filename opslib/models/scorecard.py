@@ -76,13 +76,8 @@ def scorecard(
     *,
     back: Sequence[int] = (1, 4),
     level: float = 0.95,
-    since: dt.date | None = None,
 ) -> pd.DataFrame:
     """Each KPI in the period `at`, against the periods `back` before it.
-
-    Parameters
-    ----------
-    since : the first day observed; a period that began before it is no whole one, and nothing is compared with it
 
     Returns
     -------
@@ -100,7 +95,7 @@ def scorecard(
     ------
     TooLittleError  if no KPI has the period.
     """
-    held = [(kpi, _whole(kpi.values(), since)) for kpi in kpis]
+    held = [(kpi, kpi.values()) for kpi in kpis]
     rows = [_row(kpi, values, at, step, level) for kpi, values in held for step in back if at.start in values.index]
     if not rows:
         raise TooLittleError(
@@ -112,8 +107,9 @@ def scorecard(
     return card
 
 
-def _whole(values: pd.DataFrame, since: dt.date | None) -> pd.DataFrame:
-    return values if since is None else values[[start >= since for start in values.index]]
+def whole(frame: pd.DataFrame, since: dt.date) -> pd.DataFrame:
+    """The rows of periods that began (`start`) on the first day observed or after it: the others are seen in part."""
+    return frame[pd.to_datetime(frame["start"]) >= pd.Timestamp(since)]
 
 
 def _row(kpi: Kpi, values: pd.DataFrame, at: Reporting, step: int, level: float) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def earlier(
     source = source or os.environ.get("OPSLIB_RUN_SOURCE", "")
     folder = Path(outputs) if outputs else current.parents[1] if inside else Path("outputs")
     for run, record in _good(folder / module, source) if module else ():
-        end = max(_DAY.findall(record.get("period", "")), default="")
+        end = last_day(record)
         path = run / "lists" / f"{name}.csv"
         if path.exists() and not (before and end and end >= before):
             table = read_list(path)
@@ -47,6 +47,11 @@ def earlier(
             table.attrs |= facts | {"end": end}
             return table
     return None
+
+
+def last_day(record: dict[str, Any]) -> str:
+    """The last ISO day of a run's period; empty where its report names none."""
+    return max(_DAY.findall(record.get("period", "")), default="")
 
 
 def earlier_lists(names: Iterable[str], *, before: str = "", **where: str) -> pd.DataFrame | None:

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from opslib.report.earlier import last_day
 from opslib.report.finding import Action, Finding
 from opslib.report.index import runs
 from opslib.report.neighbours import subject
@@ -22,6 +23,8 @@ def latest(
     *,
     lang: str,
     data: str = "",
+    until: str = "",
+    observed: str = "",
     outputs: str | Path = "outputs",
     levels: tuple[str, ...] = ("act", "watch", "good"),
     most: int = 10,
@@ -33,11 +36,13 @@ def latest(
     ----------
     source : the warehouse, as the runs' own parameter names it
     data : the data's fingerprint; what was found on other data, last month's, is left out
+    until : ISO day; what was found about days after it is left out
+    observed : ISO day, the last of the data: of a period that ends later (a plan, a campaign still running) only so much is known
     outputs : the folder of the runs
     levels, most : which levels, and how many findings in all; at most two of a module, so that one does not fill the page
     """
     found: list[tuple[int, Finding]] = []
-    for run in _newest(Path(outputs), source, lang, data):
+    for run in _newest(Path(outputs), source, lang, data, until, observed):
         told = [f for f in run["findings"] if f["level"] in levels][:2]
         for f in told:
             said = say(
@@ -49,11 +54,19 @@ def latest(
 
 
 def proposed(
-    source: str, *, lang: str, data: str = "", outputs: str | Path = "outputs", each: int = 2, most: int = 8
+    source: str,
+    *,
+    lang: str,
+    data: str = "",
+    until: str = "",
+    observed: str = "",
+    outputs: str | Path = "outputs",
+    each: int = 2,
+    most: int = 8,
 ) -> list[Action]:
     """The next actions of the same runs, the first `each` of every one, `most` in all; a run without a record of them has none."""
     found = []
-    for run in _newest(Path(outputs), source, lang, data):
+    for run in _newest(Path(outputs), source, lang, data, until, observed):
         try:
             items = json.loads((Path(outputs) / run["folder"] / "actions.json").read_text(encoding="utf-8"))
             found += [_of(run, Action(**{k: item[k] for k in _STEP if k in item})) for item in items[:each]]
@@ -68,11 +81,13 @@ def _of(run: dict[str, Any], step: Action) -> Action:
     return replace(step, title=title)
 
 
-def _newest(outputs: Path, source: str, lang: str, data: str) -> Iterator[dict[str, Any]]:
+def _newest(outputs: Path, source: str, lang: str, data: str, until: str, observed: str) -> Iterator[dict[str, Any]]:
     seen = set()
     for run in runs(outputs):
         wanted = run["status"] == "ok" and run["source"] == source and run["lang"] == lang
         wanted = wanted and str(run.get("fingerprint", "")).startswith(data)
+        known = min(last_day(run), observed or "9999")
+        wanted = wanted and (not until or known <= until)
         if wanted and not run["reads_others"] and subject(run) not in seen:
             seen.add(subject(run))
             yield run

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from opslib import text
-from opslib.periods import ago
+from opslib.periods import Reporting, ago
 from opslib.report.finding import Action, Finding
 from opslib.report.tables import KeyTable, key_table
 from opslib.text import say, term
@@ -122,6 +122,13 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "interval": text.interval(row["low"], row["high"], change, sign=True),
         "notable": say(zh="是", en="yes") if row["notable"] else "",
     }
+
+
+def title(now: Reporting) -> str:
+    """Whose report it is: the week's or the month's."""
+    if now.grain == "month":
+        return say(zh="经营月报 {name}", en="Monthly report {name}", name=now.name)
+    return say(zh="经营周报 {name}", en="Weekly report {name}", name=now.name)
 
 
 def verdict(card: pd.DataFrame) -> str:
