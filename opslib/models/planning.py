@@ -155,9 +155,10 @@ def assumption(table: pd.DataFrame, name: str, plan: Design, *, rate: bool) -> A
     if values.empty:
         raise TooLittleError(
             say(
-                zh="过往活动中没有「{name}」的依据，请用 opslib load 加载同目标的活动，或在参数 assumed 中给出 [均值，离散]",
-                en="no past campaign says anything about {name}: load campaigns with this goal by opslib load, or give [mean, spread] in the parameter assumed",
+                zh="过往活动中没有「{name}」的依据，请用 opslib load 加载同目标的活动，或自行给出均值与离散，例如 -p 'assumed={{{key}: [0.3, 0.1]}}'",
+                en="no past campaign says anything about {name}: load campaigns with this goal by opslib load, or give mean and spread, as in -p 'assumed={{{key}: [0.3, 0.1]}}'",
                 name=columns.value_name("assumption", name),
+                key=name,
             )
         )
     staged = known.stage == plan.stage

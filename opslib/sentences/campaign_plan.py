@@ -194,7 +194,7 @@ def money(plan: Design, played: Plan, found: Mapping[str, Assumption]) -> list[F
     loss = float((played.draws.roi < 0).mean())
     out.append(Finding("plan.roi", "watch" if loss > 0.2 else "info",
                        say(zh="{lead}（{span}），亏本概率 {loss}；成本只含奖励、投放和固定成本，不含人工。", en="{lead} ({span}); the chance of a loss is {loss}. The cost is rewards, "
-                           "media and fixed cost, no labour.", lead=text.Clean(lead), span=origin.back_span(back.low, back.high), loss="< 1%" if loss < 0.005 else text.percent(loss, 0)),
+                           "media and fixed cost, no labour.", lead=text.Clean(lead), span=origin.back_span(back.low, back.high), loss="< 1%" if loss < 0.01 else text.percent(loss, 0)),
                        metric="campaign.roi", value=back["median"], low=back.low, high=back.high, format="multiple"))  # fmt: skip
     return out
 

@@ -127,8 +127,8 @@ def others(
         words = (
             say(
                 zh="其余 {n} 项可判断的比较，校正后都没有显著变化。",
-                en="None of the {n} other comparisons that could be judged is significant after correction.",
-                n=judged,
+                en="After correction none of {n} that could be judged is significant.",
+                n=text.some(judged, "other comparison"),
             )
             if (judged := int(rest.p.notna().sum()))
             else say(zh="其余指标的比较都不足以判断。", en="None of the other comparisons could be judged.")
