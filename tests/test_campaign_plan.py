@@ -129,7 +129,7 @@ def test_a_past_campaign_whose_goal_is_revenue_is_read_on_paying(con):
 
 
 def test_without_any_past_the_assumption_is_asked_for_and_taken_from_hand():
-    with pytest.raises(TooLittleError, match="assumed"):
+    with pytest.raises(TooLittleError, match=r"assumed=\{conversion: \[0.3, 0.1\], reward: \[0.3, 0.1\]\}"):
         planning.assumptions(past("mm", "join_campaign"), design(), audience=2_000)
     by_hand = {"conversion": [0.2, 0.05], "reward": [3.0, 0.5]}
     found = planning.assumptions(past("mm", "join_campaign"), design(assumed=by_hand), audience=2_000)

@@ -15,7 +15,7 @@ from opslib.models import abtest
 from opslib.models.campaign import Spread, spread_of
 from opslib.models.moments import divided
 from opslib.periods import iso_day
-from opslib.text import say
+from opslib.text import Clean, say
 
 NAMES = ("reach", "participation", "conversion", "incremental", "value", "reward")
 JOIN = "join_campaign"
@@ -147,20 +147,11 @@ def assumption(table: pd.DataFrame, name: str, plan: Design, *, rate: bool) -> A
     if name in plan.assumed:
         mean, sd = plan.assumed[name]
         return Assumption(name, Spread(float(mean), _room(float(mean), float(sd), rate), kind), 0, "hand")
-    known = table[table[_column(name)].notna()]
-    if name not in ("reach", "participation"):
-        known = known[known.goal_metric == plan.counted]
+    known = _speaking(table, name, plan)
     values = known[_column(name)].astype(float)
     own = values[known.kind == plan.kind]
     if values.empty:
-        raise TooLittleError(
-            say(
-                zh="过往活动中没有「{name}」的依据，请用 opslib load 加载同目标的活动，或自行给出均值与离散，例如 -p 'assumed={{{key}: [0.3, 0.1]}}'",
-                en="no past campaign says anything about {name}: load campaigns with this goal by opslib load, or give mean and spread, as in -p 'assumed={{{key}: [0.3, 0.1]}}'",
-                name=columns.value_name("assumption", name),
-                key=name,
-            )
-        )
+        raise _groundless([name])
     staged = known.stage == plan.stage
     both, of_stage = own[staged], values[staged]
     if len(both) >= 2:
@@ -173,6 +164,24 @@ def assumption(table: pd.DataFrame, name: str, plan: Design, *, rate: bool) -> A
         pool, source = (of_stage, "stage") if len(of_stage) >= 2 else (values, "all")
         found, n = Spread(float(pool.mean()), _relative(pool) * float(pool.mean()), kind), len(pool)
     return Assumption(name, Spread(found.mean, _room(found.mean, found.sd, rate), kind), n, source)
+
+
+def _speaking(table: pd.DataFrame, name: str, plan: Design) -> pd.DataFrame:
+    """The past campaigns that say something about an assumption of the plan."""
+    known = table[table[_column(name)].notna()]
+    return known if name in ("reach", "participation") else known[known.goal_metric == plan.counted]
+
+
+def _groundless(names: Sequence[str]) -> TooLittleError:
+    given = ", ".join(f"{name}: [0.3, 0.1]" for name in names)
+    words = [columns.value_name("assumption", name) for name in names]
+    return TooLittleError(
+        say(
+            zh="过往活动中没有「{names}」的依据，请用 opslib load 加载同目标的活动，或自行给出均值与离散，例如 -p 'assumed={{{given}}}'",
+            en="no past campaign says anything about {names}: load campaigns with this goal by opslib load, or give mean and spread, as in -p 'assumed={{{given}}}'",
+            names=Clean(say(zh="」「", en=", ").join(words)), given=Clean(given),
+        )
+    )  # fmt: skip
 
 
 def _column(name: str) -> str:
@@ -202,12 +211,14 @@ def assumptions(table: pd.DataFrame, plan: Design, *, audience: float) -> dict[s
     TooLittleError  as `assumption`, for reach, participation, conversion and reward.
     """
     found = {"reach": _reach(table, plan, audience)}
-    for name in ("participation", "conversion", "reward"):
+    if plan.goal_metric == JOIN and "conversion" not in plan.assumed:  # who takes part has done what the goal counts
+        found["conversion"] = Assumption("conversion", Spread(1.0, 0.0, "rate"), 0, "fixed")
+    needed = [name for name in ("participation", "conversion", "reward") if name not in found]
+    if lacking := [name for name in needed if name not in plan.assumed and _speaking(table, name, plan).empty]:
+        raise _groundless(lacking)
+    for name in needed:
         rate = name == "participation" or (name == "conversion" and not plan.by_invitation)
-        if name == "conversion" and plan.goal_metric == JOIN and name not in plan.assumed:
-            found[name] = Assumption(name, Spread(1.0, 0.0, "rate"), 0, "fixed")
-        else:
-            found[name] = assumption(table, name, plan, rate=rate)
+        found[name] = assumption(table, name, plan, rate=rate)
     for name, unknown in (("incremental", 1.0), ("value", 0.0)):
         try:
             found[name] = assumption(table, name, plan, rate=name == "incremental")
