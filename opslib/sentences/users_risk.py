@@ -105,6 +105,6 @@ def risk_note(model: ChurnModel, days: int, part: int = 1) -> str:
 
 def risk_list(scored: pd.DataFrame, at_least: float) -> pd.DataFrame:
     """Users at risk, the highest first, with what raises it most."""
-    rows = scored[scored["risk"].astype(float) >= at_least].sort_values("risk", ascending=False)
+    rows = scored[scored["risk"].astype(float) >= at_least].sort_values("risk", ascending=False, kind="stable")
     reasons = {c: [feature(v) if isinstance(v, str) else "" for v in rows[c]] for c in ("reason_1", "reason_2")}
     return rows.assign(**reasons).rename_axis("user_id").reset_index()[["user_id", "risk", "reason_1", "reason_2"]]
