@@ -53,7 +53,11 @@ def sizes(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
         users_before=moved.groupby("before")["users"].sum(),
         stayed=moved[moved["before"] == moved["after"]].groupby("before")["users"].sum(),
     ).fillna({"users_before": 0, "stayed": 0})
-    return table.sort_values("value", ascending=False, kind="stable").reset_index().astype({"users_before": int, "stayed": int})
+    return (
+        table.sort_values("value", ascending=False, kind="stable")
+        .reset_index()
+        .astype({"users_before": int, "stayed": int})
+    )
 
 
 def ties(measures: pd.DataFrame) -> float:
