@@ -56,7 +56,8 @@ def evidence(finding: dict[str, Any]) -> str:
         # One end below zero: these are differences, and the other end says its direction, as in the sentence.
         below = kind in ("number", "decimal") and (finding["low"] or 0) < 0
         span = text.interval(finding["low"], finding["high"], kind, sign=below)
-        bits.append(say(zh="95% 区间 {span}", en="95% interval {span}", span=span))
+        what = finding.get("spread") or say(zh="95% 区间", en="95% interval")
+        bits.append(f"{what} {span}")
     elif finding["no_interval"] and finding["value"] is not None:
         bits.append(say_no_interval(finding["no_interval"]))
     if finding["n"] is not None:

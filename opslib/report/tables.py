@@ -99,7 +99,8 @@ def _columns(
         if kind not in ("text", "user", "day", "trend"):
             last = kind
         people = columns.counts_people(name)
-        found.append({"name": name, "label": columns.label(name, labels), "format": kind, "people": people})
+        own = {"own": True} if name in labels else {}
+        found.append({"name": name, "label": columns.label(name, labels), "format": kind, "people": people} | own)
     return found
 
 

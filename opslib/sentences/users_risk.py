@@ -34,9 +34,9 @@ def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int
         "churn.at_risk",
         "watch" if of and n / of >= 0.1 else "info",
         say(
-            zh="在用的 {of} 人中，{n} 人今后 {days} 天离开的可能性不低于 {least}；{why}。",
-            en="Of {of} users here, {n} have a chance of {least} or more to leave in the next {days} days; {why}.",
-            of=privacy.together(states) if part else text.number(of),
+            zh="在用的{of} 人中，{n} 人今后 {days} 天离开的可能性不低于 {least}；{why}。",
+            en="Of {of} here, {n} have a chance of {least} or more to leave in the next {days} days; {why}.",
+            of=_these(privacy.together(states) if part else text.number(of), part),
             n=text.number(n),
             days=days,
             least=text.percent(at_least, 0),
@@ -46,6 +46,15 @@ def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int
         value=n,
         n=privacy.total(states) if part else of,
         no_interval=say(zh="校准见下图", en="see the calibration"),
+    )
+
+
+def _these(number: str, part: bool) -> text.Clean:
+    """Those here, of whom only the registered have a risk; a total that hides a state is of all of them."""
+    return (
+        text.Clean(say(zh=" {n}", en="{n} users", n=number))
+        if part
+        else text.Clean(say(zh="注册用户 {n}", en="{n} registered users", n=number))
     )
 
 
