@@ -145,9 +145,8 @@ def a_list(part: dict[str, Any]) -> str:
     """A link to a list beside the report."""
     name = escape(part["name"])
     title = escape(part["title"]) or say(zh="名单", en="List")
-    held = (
-        say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if part.get("ids", True) else ""
-    )
+    named = part["rows"] and part.get("ids", True)
+    held = say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if named else ""
     rows = say(zh="{n} 行{held}", en="{n} rows{held}", n=f"{part['rows']:,}", held=Clean(held))
     return f'<p class="list"><a href="lists/{name}.csv" download>{title} · <span translate="no">{name}.csv</span></a> <span class="evidence">{rows}</span></p>'
 

@@ -24,9 +24,9 @@ PLAY_FORMATS = {"lift": "points", "extra": "number"}
 def play_labels() -> dict[str, str]:
     return {
         "lift": say(zh="提升", en="Lift"),
-        "extra": say(zh="预计多留住，人", en="Should win (users)"),
+        "extra": say(zh="多留住，人", en="Should win (users)"),
         "lift_low": say(zh="提升的范围", en="Range of the lift"),
-        "low": say(zh="多留住的范围", en="Range (users)"),
+        "low": say(zh="范围，人", en="Range (users)"),
         "holdout": say(zh="留出，人", en="Held out"),
     }
 

@@ -63,10 +63,11 @@ def trust(model: ChurnModel) -> Finding:
     found = model.quality
     assert found is not None
     worst, chance = found.worst, found.gap_by_chance()
-    good = worst["gap"] <= max(CALIBRATED, chance)
+    # In the digits that the sentence tells: 4.4 points are not beyond 4.4.
+    good = round(worst["gap"], 3) <= max(CALIBRATED, round(chance, 3))
     verdict = (
         say(zh="，在 {most}以内", en=", within {most}", most=pp(CALIBRATED))
-        if worst["gap"] <= CALIBRATED
+        if round(worst["gap"], 3) <= CALIBRATED
         else say(zh="，偶然即可解释", en=", which chance alone may explain")
         if good
         else say(zh="：风险只宜排序，不宜当作概率", en=": use the risks to rank users, not as chances")
