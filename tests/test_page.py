@@ -413,6 +413,14 @@ def test_a_download_cannot_be_a_formula():
     assert {r[1] for r in rows} == {"-1.5"}
 
 
+def test_a_sum_in_another_order_is_the_same_download():
+    parts = [0.1, 0.2, 0.3]
+    sums = [sum(parts), sum(parts[::-1])]
+    assert sums[0] != sums[1]
+    pages = [made(lambda v=v: section("t", table=pd.DataFrame({"channel": ["a"], "amount": [v]}))) for v in sums]
+    assert download(pages[0]) == download(pages[1]) and download(pages[0]).splitlines()[1] == "a,0.6"
+
+
 def test_a_title_of_three_hundred_characters_is_set_smaller():
     page = made(lambda: headline("很长" * 150, "v"))
     assert '<h1 class="long">' in page and "很长" * 149 in page

@@ -53,7 +53,12 @@ def hidden(frame: pd.DataFrame) -> str:
     """How many groups are not drawn because they are too small."""
     count = int(privacy.small_rows(frame).sum())
     return (
-        say(zh="{k} 组{few}，未画出。", en="{k} groups of {few} not drawn.", k=count, few=privacy.withheld())
+        say(
+            zh="{k} 组{few}，未画出。",
+            en="{k} of {few} not drawn.",
+            k=text.some(count, "group"),
+            few=privacy.withheld(),
+        )
         if count
         else ""
     )

@@ -184,7 +184,7 @@ def _x(value: Any) -> str:
 
 
 def _caption(frame: pd.DataFrame, banded: bool, n: str, *more: str) -> str:
-    return " ".join(filter(None, [ax_.interval_note(banded), ax_.sizes(frame, n), *more]))
+    return " ".join(filter(None, [ax_.interval_note(banded), *more, ax_.sizes(frame, n)]))
 
 
 @themed

@@ -1,6 +1,7 @@
 """What users do as shares: of tastes, of times of day, of kinds of action; what sets a group apart is named by them.
 
-How often users come is left to states and RFM: mixed in, it would split every group into frequent and rare.
+How often users come is left to states and RFM: mixed in, it would split every group into frequent and rare. A query
+gives its rows in any order and samples are drawn by place, so users are put in order of their ids first.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def behaviour(profiles: pd.DataFrame, tastes: pd.DataFrame, *, least_days: int =
     ------
     TooLittleError  with too few such users, or nothing in which they differ.
     """
-    known = profiles[profiles["active_days"] >= least_days]
+    known = profiles[profiles["active_days"] >= least_days].sort_index()
     if len(known) < SMALLEST:
         raise TooLittleError(
             say(
@@ -158,6 +159,7 @@ def sizes(profiles: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     One row per group: group, users, share, active_28 (mean), days_away (median), payers, spent (mean per user),
     tenure_days (median), channel (the one over-represented most, blank where none is beyond chance: 3 standard errors).
     """
+    labels = labels.sort_index()
     frame = profiles.loc[labels.index].assign(group=labels.to_numpy())
     by = frame.groupby("group")
     table = pd.DataFrame(
@@ -231,7 +233,7 @@ def compared(
     could not have been and are left out. Attributes known of less than `least` of the users are left out, and so is what
     is the same for everybody. Shares are known of users with a behaviour only (see `behaviour`).
     """
-    values = values[values["tenure_days"] >= 28]
+    values = values[values["tenure_days"] >= 28].sort_index()
     shares = acts.raw.reindex(values.index) if acts else pd.DataFrame(index=values.index)
     known = attributes.set_index("user_id").reindex(values.index)
     kept = [c for c in known if known[c].notna().mean() >= least]

@@ -17,7 +17,7 @@ def unscored(measures: pd.DataFrame) -> pd.DataFrame:
 def scored(measures: pd.DataFrame, *, least: int = 25) -> pd.DataFrame:
     """RFM scores and segment of every customer.
 
-    `measures`: user_id, recency, frequency, monetary. Index: user_id; adds r, f, m, score, segment.
+    `measures`: user_id, recency, frequency, monetary. Index: user_id, in its order; adds r, f, m, score, segment.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def scored(measures: pd.DataFrame, *, least: int = 25) -> pd.DataFrame:
                 n=len(measures),
             )
         )
-    known = measures.set_index("user_id")
+    known = measures.set_index("user_id").sort_index()
     return known.join(rfm(known["recency"], known["frequency"], known["monetary"], index=known.index).scores)
 
 
@@ -42,7 +42,7 @@ def sizes(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     One row per segment with users, most valuable first: segment, users, share, value (sum), value_share, recency and
     frequency (medians), users_before, stayed (of those before, still in it), left (no customers any more).
     """
-    by = now.groupby("segment")
+    by = now.sort_index().groupby("segment")
     table = by.agg(users=("monetary", "size"), value=("monetary", "sum"), recency=("recency", "median"))
     table["frequency"] = by["frequency"].median()
     both = movement(before["segment"], now["segment"])
@@ -53,7 +53,11 @@ def sizes(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
         users_before=moved.groupby("before")["users"].sum(),
         stayed=moved[moved["before"] == moved["after"]].groupby("before")["users"].sum(),
     ).fillna({"users_before": 0, "stayed": 0})
-    return table.sort_values("value", ascending=False).reset_index().astype({"users_before": int, "stayed": int})
+    return (
+        table.sort_values("value", ascending=False, kind="stable")
+        .reset_index()
+        .astype({"users_before": int, "stayed": int})
+    )
 
 
 def ties(measures: pd.DataFrame) -> float:

@@ -37,7 +37,7 @@ def early_signs(
     ------
     TooLittleError  if no event is left.
     """
-    rows = [_sign(event, part, level) for event, part in counts.groupby("event", sort=True)]
+    rows = [_sign(event, part, level) for event, part in counts.sort_values(["event", "days_active"]).groupby("event")]
     table = pd.DataFrame(rows)
     if len(table):
         share = table["did"] / (table["did"] + table["others"])

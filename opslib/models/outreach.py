@@ -37,8 +37,10 @@ def outreach(people: pd.DataFrame, plan: Plan, contacts: pd.DataFrame, *, as_of:
 
     Definition: a user who fits several plays is in the first of them that has not left them alone. Left alone is who was
     contacted less than `quiet_days` ago, or `cap_contacts` times within `cap_days`. The hold-out is drawn by a keyed hash
-    of the user's id (key: seed, day and play): anybody can draw it again, whatever the order of the rows.
+    of the user's id (key: seed, day and play): anybody can draw it again. Of equally urgent users the one with the
+    lower id comes first, whatever the order of the rows.
     """
+    people = people.sort_index()
     ids = people.index.astype(str)
     quiet, capped = _left_alone(people.index, plan, contacts)
     free = np.ones(len(people), dtype=bool)

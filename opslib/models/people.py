@@ -28,14 +28,14 @@ def people(
     measures : index user_id; frequency, monetary and segment of RFM, of orders where `ordered`
     personas, risks : index user_id
 
-    One row per user (index user_id): state, days_away, channel, platform, tenure_days, active_7, active_28, active_days,
+    One row per user (index user_id, in its order): state, days_away, channel, platform, tenure_days, active_7, active_28, active_days,
     orders and spent (0 where there are none), segment, persona, risk.
 
     Raises
     ------
     TooLittleError  without users.
     """
-    table = states.set_index("user_id")[["state", "days_away"]]
+    table = states.set_index("user_id")[["state", "days_away"]].sort_index()
     table = table.join(users.set_index("user_id")[["channel", "platform"]], how="inner")
     if table.empty:
         raise TooLittleError(
@@ -62,4 +62,4 @@ def contacts(touches: pd.DataFrame, earlier: pd.DataFrame | None, *, as_of: str)
 
 def worth(profiles: pd.DataFrame, *, days: int, goal_days: int) -> float:
     """Net revenue of an active user in `goal_days`, on average; 0 where nobody bought anything."""
-    return float(profiles["spent"].mean() * goal_days / days) if len(profiles) else 0.0
+    return float(profiles["spent"].sort_index().mean() * goal_days / days) if len(profiles) else 0.0

@@ -128,9 +128,9 @@ def _fit(days: pd.DataFrame, on: list[int], seed: int) -> ChurnModel:
 def scored(model: ChurnModel, profiles: pd.DataFrame, *, recent_days: int = 7, top: int = 2) -> pd.DataFrame:
     """Today's risk of every user active lately, and what raises it most.
 
-    One row per user, index as in `profiles`: risk, and reason_1 … reason_`top` (features; None where nothing raises it).
+    One row per user (index user_id, in its order): risk, and reason_1 … reason_`top` (features; None where nothing raises it).
     """
-    recent = profiles[profiles["days_away"] < recent_days]
+    recent = profiles[profiles["days_away"] < recent_days].sort_index()
     parts = [_scored(model, recent.iloc[i : i + CHUNK], top) for i in range(0, len(recent), CHUNK)]
     empty = pd.DataFrame(columns=["risk", *_reasons(top)], index=recent.index)
     return pd.concat(parts) if parts else empty
@@ -154,7 +154,8 @@ def _scored(model: ChurnModel, profiles: pd.DataFrame, top: int) -> pd.DataFrame
 def drivers(table: pd.DataFrame, *, at_least: float = RISKY) -> pd.DataFrame:
     """First reasons of those at risk: feature, users, share; most frequent first."""
     risky = table[table["risk"].astype(float) >= at_least]
-    counts = risky["reason_1"].value_counts().rename_axis("feature").rename("users").reset_index()
+    counts = risky.groupby("reason_1").size().rename_axis("feature").rename("users").reset_index()
+    counts = counts.sort_values("users", ascending=False, kind="stable", ignore_index=True)
     return counts.assign(share=counts["users"] / max(len(risky), 1))
 
 

@@ -22,7 +22,7 @@ def answers(survey: pd.DataFrame, groups: pd.Series, *, until: str = "", least: 
     hits, of : int     users of the group who gave it, and who answered the question
     base_hits, base_of : int  the same of all other groups
 
-    Definition: a user's last answer to a question counts. A question is closed when it has 2 to 8 different answers that
+    Definition: a user's last answer to a question counts, of several at once the last by name. A question is closed when it has 2 to 8 different answers that
     are not all numbers; free texts say nothing here (see `quotes`). Groups with fewer than `least` answers are left out.
     Error: `stats.difference` on the columns; the answer was chosen for being the largest, so the interval flatters it.
 
@@ -30,7 +30,7 @@ def answers(survey: pd.DataFrame, groups: pd.Series, *, until: str = "", least: 
     ------
     TooLittleError  if no closed question was answered by users of the groups.
     """
-    rows = _by(survey, until).dropna(subset=["user_id", "answer"]).sort_values("ts", kind="stable")
+    rows = _by(survey, until).dropna(subset=["user_id", "answer"]).sort_values(["ts", "answer"])
     rows = rows.drop_duplicates(["user_id", "question"], keep="last")
     rows = rows.assign(group=rows["user_id"].map(groups)).dropna(subset="group")
     found = []
@@ -89,5 +89,5 @@ def quotes(
     rows = _by(feedback, until)
     rows = rows[rows["source"].isin(sources)].dropna(subset=["user_id", "text"])
     rows = rows.assign(group=rows["user_id"].map(groups)).dropna(subset="group")
-    rows = rows.sort_values("ts", ascending=False, kind="stable").drop_duplicates(["group", "text"])
+    rows = rows.sort_values(["ts", "user_id", "text"], ascending=[False, True, True]).drop_duplicates(["group", "text"])
     return rows.groupby("group").head(each).sort_values("group", kind="stable")[["group", "day", "source", "text"]]

@@ -47,6 +47,7 @@ class Finding:
     n : how many users, orders, … it rests on
     base : what it is compared with, if anything
     format : how value, low, high and base are written: number, percent, points, money, …
+    spread : what low and high are, where they are no 95 % interval
     no_interval : "census" (every case is in the data), "definition" or "too few", in words a reader understands
 
     Raises
@@ -65,6 +66,7 @@ class Finding:
     base: float | None = None
     format: str = "number"
     no_interval: str = ""
+    spread: str = ""
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:

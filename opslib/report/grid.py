@@ -56,20 +56,28 @@ def _plain(data: dict[str, Any]) -> str:
 
 
 def _columns(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """The columns as drawn, each amount with its column's decimals."""
-    shown = _merged(data["columns"])
+    """The columns as drawn, each number and amount with its column's decimals."""
+    shown, decimals = _merged(data["columns"]), {"money": _digits, "number": _tenths}
     for column in shown:
-        if column["format"] == "money" and "to" not in column:
-            column["digits"] = _digits([row[column["at"]] for row in data["rows"][:ROWS]])
+        if column["format"] in decimals and "to" not in column:
+            held = [row[column["at"]] for row in data["rows"][:ROWS]]
+            column["digits"] = decimals[column["format"]]([v for v in held if isinstance(v, int | float)])
     return shown
 
 
-def _digits(amounts: list[Any]) -> int | None:
+def _tenths(numbers: list[float]) -> int | None:
+    """One number of decimals for a column of small numbers, medians above all; None where each may be written as alone."""
+    if all(round(float(v), 2).is_integer() for v in numbers) or max(map(abs, numbers)) >= 1000:
+        return None
+    return 1 if all(abs(v - round(v, 1)) < 0.005 for v in numbers) else 2
+
+
+def _digits(amounts: list[float]) -> int | None:
     """One number of decimals for a column of amounts; None where each may be written as alone.
 
     Cents beside thousands are noise, unless an amount is so small that it is nothing without them.
     """
-    held = [abs(v) for v in amounts if isinstance(v, int | float) and v]
+    held = [abs(v) for v in amounts if v]
     small = [v for v in held if v < 1000]
     if all(round(float(v), 2).is_integer() for v in small):
         return None
@@ -77,14 +85,15 @@ def _digits(amounts: list[Any]) -> int | None:
 
 
 def _merged(heads: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`…low` and `…high` side by side become one interval."""
+    """`…low` and `…high` side by side become one interval, of 95 % where the table does not call its low end otherwise."""
     shown: list[dict[str, Any]] = []
     at = 0
     while at < len(heads):
         column = heads[at] | {"at": at}
         follower = heads[at + 1]["name"] if at + 1 < len(heads) else ""
         if column["name"].endswith("low") and follower == f"{column['name'].removesuffix('low')}high":
-            column |= {"to": at + 1, "label": say(zh="95% 区间", en="95% interval")}
+            label = column["label"] if column.get("own") else say(zh="95% 区间", en="95% interval")
+            column |= {"to": at + 1, "label": label}
             at += 1
         shown.append(column)
         at += 1
@@ -111,7 +120,8 @@ def cell(column: dict[str, Any], row: list[Any]) -> str:
     if kind == "text":
         return text.BLANK if text.missing(value) else columns.value_name(column["name"], value, CELL)
     if column.get("digits") is not None and isinstance(value, int | float) and abs(value) < 1e4:
-        return text.money(value, digits=column["digits"])
+        written = text.money if kind == "money" else text.number
+        return written(value, digits=column["digits"])
     return text.write(value, kind, limit=CELL)
 
 

@@ -14,7 +14,7 @@ from opslib.report.index import runs
 from opslib.report.neighbours import subject
 from opslib.text import Clean, say
 
-_FIELDS = ("level", "text", "metric", "value", "low", "high", "n", "base", "format", "no_interval")
+_FIELDS = ("level", "text", "metric", "value", "low", "high", "n", "base", "format", "no_interval", "spread")
 _STEP = tuple(f.name for f in fields(Action))
 
 
@@ -48,7 +48,7 @@ def latest(
             said = say(
                 zh="「{of}」：{text}", en="“{of}”: {text}", of=run["title"] or run["module"], text=Clean(f["text"])
             )
-            stated = Finding(f"{run['module']}.{f['id']}", **{k: f[k] for k in _FIELDS} | {"text": said})
+            stated = Finding(f"{run['module']}.{f['id']}", **{k: f[k] for k in _FIELDS if k in f} | {"text": said})
             found.append((levels.index(f["level"]), stated))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])][:most]
 

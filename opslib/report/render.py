@@ -57,7 +57,8 @@ def evidence(finding: dict[str, Any]) -> str:
         # One end below zero: these are differences, and the other end says its direction, as in the sentence.
         below = kind in ("number", "decimal", "money") and (finding["low"] or 0) < 0
         span = text.interval(finding["low"], finding["high"], kind, sign=below)
-        bits.append(say(zh="95% 区间 {span}", en="95% interval {span}", span=span))
+        what = finding.get("spread") or say(zh="95% 区间", en="95% interval")
+        bits.append(f"{what} {span}")
     elif finding["no_interval"] and finding["value"] is not None:
         bits.append(say_no_interval(finding["no_interval"]))
     if finding["n"] is not None:
@@ -145,9 +146,8 @@ def a_list(part: dict[str, Any]) -> str:
     """A link to a list beside the report."""
     name = escape(part["name"])
     title = escape(part["title"]) or say(zh="名单", en="List")
-    held = (
-        say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if part.get("ids", True) else ""
-    )
+    named = part["rows"] and part.get("ids", True)
+    held = say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if named else ""
     rows = say(zh="{n} 行{held}", en="{n} rows{held}", n=f"{part['rows']:,}", held=Clean(held))
     return f'<p class="list"><a href="lists/{name}.csv" download>{title} · <span translate="no">{name}.csv</span></a> <span class="evidence">{rows}</span></p>'
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,8 @@ def _columns(
         if kind not in ("text", "user", "day", "trend"):
             last = kind
         people = columns.counts_people(name)
-        found.append({"name": name, "label": columns.label(name, labels), "format": kind, "people": people})
+        own = {"own": True} if name in labels else {}
+        found.append({"name": name, "label": columns.label(name, labels), "format": kind, "people": people} | own)
     return found
 
 
@@ -130,7 +132,7 @@ def safe(value: Any) -> Any:
 
 
 def csv_text(data: dict[str, Any]) -> str:
-    """The table as CSV with its labels as heads, full precision, formula-safe."""
+    """The table as CSV with its labels as heads, formula-safe; of 12 digits, beyond which a sum shows its order."""
     held = StringIO()
     writer = csv.writer(held, lineterminator="\r\n")
     writer.writerow([safe(c["label"]) for c in data["columns"]])
@@ -142,6 +144,8 @@ def csv_text(data: dict[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return " ".join("" if v is None else f"{v:g}" for v in value)
+    if isinstance(value, float) and math.isfinite(value):
+        value = float(f"{value:.12g}")
     return "" if missing(value) else safe(value)
 
 

@@ -24,7 +24,9 @@ PLAY_FORMATS = {"lift": "points", "extra": "number"}
 def play_labels() -> dict[str, str]:
     return {
         "lift": say(zh="提升", en="Lift"),
-        "extra": say(zh="预计多留住，人", en="Should win (users)"),
+        "extra": say(zh="多留住，人", en="Should win (users)"),
+        "lift_low": say(zh="提升的范围", en="Range of the lift"),
+        "low": say(zh="范围，人", en="Range (users)"),
         "holdout": say(zh="留出，人", en="Held out"),
     }
 
@@ -39,18 +41,20 @@ def effect_labels() -> dict[str, str]:
 
 
 def play_table(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Plays under their names with what they offer; whom they should win in whole users."""
+    """Plays under their names, whom they should win in whole users, and where plays differ in it how that is known."""
     by = {play.id: play for play in plan.plays}
     basis = {
         "measured": say(zh="经上期留出组校正", en="corrected by hold-out"),
         "assumed": say(zh="假设", en="assumed"),
     }
-    return table.assign(
-        offer=[by[p].offer for p in table["play"]],
+    known = {"basis": table["basis"].map(basis)} if table["basis"].nunique() > 1 else {}
+    table = table.assign(
         play=[by[p].name for p in table["play"]],
-        basis=table["basis"].map(basis),
         **{name: table[name].round() for name in ("extra", "low", "high")},
+        **known,
     )
+    columns = ["play", "contacted", "holdout", "lift", "lift_low", "lift_high", "extra", "low", "high", "worth"]
+    return table[[*columns, *known, "detectable"]]
 
 
 def plays(table: pd.DataFrame, plan: Plan) -> list[Finding]:
@@ -76,6 +80,7 @@ def plays(table: pd.DataFrame, plan: Plan) -> list[Finding]:
                 high=text.number(table["high"].sum(), 0),
                 basis=basis,
             ),
+            spread=span(table),
             metric="outreach.gain",
             value=round(table["extra"].sum()),
             low=round(table["low"].sum()),
@@ -83,6 +88,20 @@ def plays(table: pd.DataFrame, plan: Plan) -> list[Finding]:
             n=n,
         )
     ]
+
+
+def span(table: pd.DataFrame) -> str:
+    """What the ranges of the gains are: an opinion of the plan until a hold-out has measured."""
+    kinds = set(table["basis"])
+    if kinds == {"assumed"}:
+        return say(zh="假设的范围", en="assumed range")
+    if kinds == {"measured"}:
+        return say(zh="假设经留出组校正后的范围", en="range as assumed and corrected by the hold-out")
+    return say(zh="范围（部分为假设）", en="range, assumed in part")
+
+
+def spans_meaning(table: pd.DataFrame) -> str:
+    return say(zh="圆点：预计；横线：{what}。", en="Dot: expected; line: {what}.", what=text.Clean(span(table)))
 
 
 def actions(table: pd.DataFrame, plan: Plan, *, due: dt.date, most: int = 4) -> list[Action]:

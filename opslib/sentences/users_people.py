@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 import pandas as pd
 
 from opslib import columns, text
@@ -185,7 +188,7 @@ def needs(table: pd.DataFrame, called: dict[int, str]) -> list[Finding]:
 
 def answered(table: pd.DataFrame, called: dict[int, str]) -> pd.DataFrame:
     return table.assign(persona=table["group"].map(called))[
-        ["persona", "question", "answer", "hits", "of", "rate", "base_rate", "diff", "low", "high", "p"]
+        ["persona", "question", "answer", "of", "rate", "base_rate", "diff", "low", "high"]
     ]
 
 
@@ -229,29 +232,11 @@ def frequency(table: pd.DataFrame, often: int, rarely: int) -> list[Finding]:
     found = []
     for row in clear.head(3).to_dict("records"):
         number = row["kind"] == "number"
-        words = (
-            say(
-                zh="更{way}：两边随意各取一人，前者更高的可能性是 {chance}",
-                en="{way}: of one user of each taken at random, the frequent one has more in {chance} of cases",
-                way=say(zh="高", en="higher") if row["cles"] > 0.5 else say(zh="低", en="lower"),
-                chance=text.percent(row["cles"]),
-            )
-            if number
-            else say(zh="分布不同", en="distributed differently")
-        )
         found.append(
             Finding(
                 f"frequency.{row['feature']}",
                 "info",
-                say(
-                    zh="高频用户（近 28 天 {often} 天以上）的「{feature}」比低频用户（{rarely} 天以内）{words}（校正 p {p}）。",
-                    en="“{feature}” of frequent users ({often} days of 28 or more), against rare ones ({rarely} at most), is {words} (adjusted p {p}).",
-                    often=often,
-                    rarely=rarely,
-                    feature=feature(row["feature"]),
-                    words=words,
-                    p=text.p_value(row["p_adjusted"]),
-                ),
+                _more(row, often, rarely) if number else _otherwise(row, often, rarely),
                 metric="segment.frequency",
                 value=row["cles"] if number else None,
                 n=row["n"],
@@ -261,6 +246,30 @@ def frequency(table: pd.DataFrame, often: int, rarely: int) -> list[Finding]:
             )
         )
     return found
+
+
+def _more(row: dict[Hashable, Any], often: int, rarely: int) -> str:
+    return say(
+        zh="高频用户（近 28 天 {often} 天以上）的「{feature}」比低频用户（{rarely} 天以内）更{way}：两边随意各取一人，前者更高的可能性是 {chance}（校正 p {p}）。",
+        en="Frequent users ({often} days of 28 or more) have {way} of “{feature}” than rare ones ({rarely} at most): of one user of each taken at random, the frequent one has more in {chance} of cases (adjusted p {p}).",
+        often=often,
+        rarely=rarely,
+        way=say(zh="高", en="more") if row["cles"] > 0.5 else say(zh="低", en="less"),
+        feature=feature(row["feature"]),
+        chance=text.percent(row["cles"]),
+        p=text.p_value(row["p_adjusted"]),
+    )
+
+
+def _otherwise(row: dict[Hashable, Any], often: int, rarely: int) -> str:
+    return say(
+        zh="高频用户（近 28 天 {often} 天以上）与低频用户（{rarely} 天以内）的「{feature}」分布不同（校正 p {p}）。",
+        en="Frequent users ({often} days of 28 or more) and rare ones ({rarely} at most) differ in “{feature}” (adjusted p {p}).",
+        often=often,
+        rarely=rarely,
+        feature=feature(row["feature"]),
+        p=text.p_value(row["p_adjusted"]),
+    )
 
 
 def readable(table: pd.DataFrame, column: str = "feature") -> pd.DataFrame:
@@ -282,8 +291,8 @@ def coverage(attributes: pd.DataFrame, users: pd.Index, least: float) -> str:
         else ""
     )
     return say(
-        zh="只比较注册满 28 天的用户。用户属性的填充率：{said}{end}。",
-        en="Users registered for 28 days or more. Share of users of whom an attribute is known: {said}{end}.",
+        zh="只比较注册满 28 天的用户；成句的只有均值与排序方向一致的差异。用户属性的填充率：{said}{end}。",
+        en="Users registered for 28 days or more; a sentence needs means and ranks to agree. Share of users of whom an attribute is known: {said}{end}.",
         said=text.Clean(say(zh="、", en=", ").join(said)),
         end=end,
     )

@@ -34,9 +34,9 @@ def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int
         "churn.at_risk",
         "watch" if of and n / of >= 0.1 else "info",
         say(
-            zh="在用的 {of} 人中，{n} 人今后 {days} 天离开的可能性不低于 {least}；{why}。",
-            en="Of {of} users here, {n} have a chance of {least} or more to leave in the next {days} days; {why}.",
-            of=privacy.together(states) if part else text.number(of),
+            zh="在用的{of} 人中，{n} 人今后 {days} 天离开的可能性不低于 {least}；{why}。",
+            en="Of {of} here, {n} have a chance of {least} or more to leave in the next {days} days; {why}.",
+            of=_these(privacy.together(states) if part else text.number(of), part),
             n=text.number(n),
             days=days,
             least=text.percent(at_least, 0),
@@ -49,15 +49,25 @@ def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int
     )
 
 
+def _these(number: str, part: bool) -> text.Clean:
+    """Those here, of whom only the registered have a risk; a total that hides a state is of all of them."""
+    return (
+        text.Clean(say(zh=" {n}", en="{n} users", n=number))
+        if part
+        else text.Clean(say(zh="注册用户 {n}", en="{n} registered users", n=number))
+    )
+
+
 def trust(model: ChurnModel) -> Finding:
     """How good such risks were on later days, each predicted from what was known on it."""
     found = model.quality
     assert found is not None
     worst, chance = found.worst, found.gap_by_chance()
-    good = worst["gap"] <= max(CALIBRATED, chance)
+    # In the digits that the sentence tells: 4.4 points are not beyond 4.4.
+    good = round(worst["gap"], 3) <= max(CALIBRATED, round(chance, 3))
     verdict = (
         say(zh="，在 {most}以内", en=", within {most}", most=pp(CALIBRATED))
-        if worst["gap"] <= CALIBRATED
+        if round(worst["gap"], 3) <= CALIBRATED
         else say(zh="，偶然即可解释", en=", which chance alone may explain")
         if good
         else say(zh="：风险只宜排序，不宜当作概率", en=": use the risks to rank users, not as chances")
@@ -105,6 +115,6 @@ def risk_note(model: ChurnModel, days: int, part: int = 1) -> str:
 
 def risk_list(scored: pd.DataFrame, at_least: float) -> pd.DataFrame:
     """Users at risk, the highest first, with what raises it most."""
-    rows = scored[scored["risk"].astype(float) >= at_least].sort_values("risk", ascending=False)
+    rows = scored[scored["risk"].astype(float) >= at_least].sort_values("risk", ascending=False, kind="stable")
     reasons = {c: [feature(v) if isinstance(v, str) else "" for v in rows[c]] for c in ("reason_1", "reason_2")}
     return rows.assign(**reasons).rename_axis("user_id").reset_index()[["user_id", "risk", "reason_1", "reason_2"]]

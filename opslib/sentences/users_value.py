@@ -209,8 +209,12 @@ def sticky(active: pd.DataFrame, curve: pd.DataFrame) -> Finding | None:
         "users.stickiness",
         "info",
         say(
-            zh="近 {days} 天平均每天来的人占当月活跃的 {ratio}；{heavy} 人（{share}）四分之三以上的日子都来。",
-            en="On an average day {ratio} of the active users of {days} days came; {heavy} ({share}) came on three days of four or more.",
+            zh="近 {days} 天平均每天来的人占当月活跃的 {ratio}；{heavy} 人（{share}）四分之三以上的日子都来。"
+            if heavy
+            else "近 {days} 天平均每天来的人占当月活跃的 {ratio}；没有人四分之三以上的日子都来。",
+            en="On an average day {ratio} of the active users of {days} days came; {heavy} ({share}) came on three days of four or more."
+            if heavy
+            else "On an average day {ratio} of the active users of {days} days came; nobody came on three days of four or more.",
             days=int(row["days"]),
             ratio=text.percent(ratio),
             heavy=text.number(heavy),
