@@ -582,8 +582,9 @@ def test_posts_without_titles_go_by_their_ids_and_columns_that_tell_nothing_stay
     assert list(told) == ["content_id", "index"], "no titles, and nobody told impressions"
     with text.speaking("en"):
         assert "Nobody told impressions" in beside.leading_note(table)
-        assert "bought reach" in beside.lists_note(content_lists.Rules(), by_post=True)
-        assert "bought reach" not in beside.lists_note(content_lists.Rules())
+        told = beside.lists_note(content_lists.Rules(), table)
+        assert "bought reach" in told and "as much reach" not in told, "nobody told reach"
+        assert "bought reach" not in beside.lists_note(content_lists.Rules(), table.drop(columns="exposed"))
 
 
 def test_rates_of_posts_are_called_what_they_are_and_small_ones_have_the_digits_they_need(con):

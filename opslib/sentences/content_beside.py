@@ -37,16 +37,45 @@ def leading_note(table: pd.DataFrame) -> str:
     )
 
 
-def lists_note(rules: Rules, *, by_post: bool = False) -> str:
-    """How the lists are made, and what they do not say; `by_post`: items carry their own counts."""
-    words = _rule(rules)
-    if not by_post:
-        return words
-    more = say(
-        zh="这些内容只有总数：没有扣除位置、投放与关注者的影响，曝光靠投放买来的内容指数会偏低，处理前先核对。",
-        en="These items tell totals only: places, paid reach and followers are not taken out, and an item with bought reach looks worse than it is; check before acting.",
+def lists_note(rules: Rules, table: pd.DataFrame) -> str:
+    """How the lists are made, and what they do not say. `table`: as of `models.content_lists.judged`."""
+    parts = [_rule(rules), *(_posts(table) if "exposed" in table else [])]
+    return say(zh="", en=" ").join(parts)
+
+
+def _posts(table: pd.DataFrame) -> list[str]:
+    """What items that carry their own counts are compared with, and what of their spread is chance."""
+    first = table.iloc[0]
+    alike = say(
+        zh="这些内容只有总数，与类目相同、触达同样多的平均内容比较：触达翻倍，回应约为 {twice}，收益也按此递减。",
+        en="These items tell totals only, and are compared with the average item of the category with as much reach: twice the reach goes with {twice} the responses, and gains follow that.",
+        twice=text.write(2 ** first["power"], "times"),
     )
-    return say(zh="{rule}{more}", en="{rule} {more}", rule=text.Clean(words), more=text.Clean(more))
+    spread = say(
+        zh="回应可能成批而来：次数的方差按独立计数的 {factor} 倍计算（{told}）。",
+        en="Responses may come in bunches: counts are taken to vary {factor} times as much as independent ones ({told}).",
+        factor=text.number(first["dispersion"], 1),
+        told=text.Clean(_told(first["told"])),
+    )
+    left = say(
+        zh="投放、关注者、当天与运气会让一条内容的各种回应一起涨落，只凭一个总数无法与吸引力区分，判错概率不含这部分：曝光靠投放买来的内容指数会偏低，处理前先核对。",
+        en="Bought reach, followers, the day and luck move all responses of an item together, which one total cannot tell from appeal; the chance of being wrong leaves that out. An item with bought reach looks worse than it is: check before acting.",
+    )
+    return [*([] if unexposed(table) else [alike]), spread, left]
+
+
+def _told(how: str) -> str:
+    return {
+        "kinds": say(zh="看同一内容的几种互动有多不一致", en="by how the kinds of response of one item disagree"),
+        "reach": say(
+            zh="看差异随触达缩小得多快，另加一个标准误",
+            en="by how fast the spread falls with reach, plus one standard error",
+        ),
+        "nothing": say(
+            zh="只有一种回应或内容太少、触达又相近，无从估计，全部差异都算作偶然",
+            en="with one kind of response or few items, and reach that hardly differs, nothing tells: the whole spread counts as chance",
+        ),
+    }[how]
 
 
 def _rule(rules: Rules) -> str:
