@@ -118,7 +118,14 @@ def test_posts_are_compared_with_those_of_as_much_reach():
     assert sums["hits"].tolist() == pytest.approx(sums["expected"].tolist())
 
 
-def test_gains_of_posts_follow_reach_and_what_brings_nothing_is_on_no_list():
+def test_a_gem_that_was_not_shown_last_week_stays_on_the_list():
+    items, _ = world(2, independent)
+    first = content_lists.chosen(content_lists.judged(items), "boost")["content_id"].iloc[0]
+    gone = content_lists.judged(items.assign(last_week=items["last_week"].where(items["content_id"] != first, 0.0)))
+    assert gone.set_index("content_id").loc[first, ["decision", "gain"]].tolist() == ["boost", 0.0]
+
+
+def test_gains_of_posts_follow_reach_and_what_would_lose_is_on_no_list():
     items, _ = world(2, independent, power=0.6)
     table, rules = content_lists.judged(items), content_lists.Rules()
     power = table["power"].iloc[0]

@@ -111,7 +111,7 @@ def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "catego
     power, dispersion, told : float, float, str   of posts only: `models.post_counts`
 
     Definition: culled if the true index is below `cull_below` with chance `sure` and the item is still shown; boosted if
-    it is above `boost_above` with that chance; neither where that would bring nothing. Exposure decides nothing by itself:
+    it is above `boost_above` with that chance; neither where that would lose. Exposure decides nothing by itself:
     a small item keeps testing.
     Error: `wrong`; its mean over a list is the share of errors to expect. Gains rest on the index's interval and hold if
     the next readers are like those so far; posts' responses grow with reach to the power found.
@@ -168,7 +168,7 @@ def _decided(table: pd.DataFrame, low: np.ndarray, high: np.ndarray, rules: Rule
 
 
 def _gains(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
-    """What decisions bring; those that bring nothing keep testing.
+    """What decisions bring; those that lose keep testing.
 
     Impressions that average items get, or give up, are their last ones, worth the power of reach times their mean.
     """
@@ -185,7 +185,7 @@ def _gains(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
         "gain_low": gain(table["high"], table["low"]),
         "gain_high": gain(table["low"], table["high"]),
     }
-    worth = gains["gain"] > 0
+    worth = gains["gain"] >= 0  # a gem that nobody was shown last week brings none more, and stays
     told = {name: values.where(worth) for name, values in gains.items()}
     return table.assign(decision=table["decision"].where(worth, KEEP), wrong=table["wrong"].where(worth), **told)
 
