@@ -40,7 +40,7 @@ def world(seed: int, counts: Counts, n: int = 500, power: float = 1.0) -> tuple[
     usual = pd.Series(reach**power)
     known = usual * mean.groupby(category).transform("sum") / usual.groupby(category).transform("sum")
     kinds = pd.DataFrame(counts(rng, mean.to_numpy()), columns=list(KINDS)).astype(float)
-    items = kinds.assign(content_id=[f"p{i}" for i in range(n)], category=category, impressions=reach)
+    items = kinds.assign(content_id=[f"p{i:04d}" for i in range(n)], category=category, impressions=reach)
     own = {"opens": np.nan, "completes": np.nan, "exposed": True, "last_week": reach}
     return items.assign(**own), mean / known
 

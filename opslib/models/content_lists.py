@@ -95,7 +95,8 @@ def outcome(items: pd.DataFrame) -> str:
 def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "category") -> pd.DataFrame:
     """Every item's index against its category, the decision, the chance that it is wrong, and what acting on it brings.
 
-    `items`: one row per item as of `metrics.content.content_items`, after `clean`.
+    `items`: one row per item as of `metrics.content.content_items`, after `clean`. Rows come back in order of their ids, so
+    that their order decides nothing.
 
     Columns added
     -------------
@@ -123,7 +124,8 @@ def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "catego
     TooLittleError  if items have no response, or fewer than two have exposure.
     """
     rules = rules or Rules()
-    table = _posts(items, by) if "exposed" in items else _items(items, by)
+    rows = items.sort_values("content_id", ignore_index=True)
+    table = _posts(rows, by) if "exposed" in rows else _items(rows, by)
     spread = table.get("dispersion", 1.0)
     hits, expected = table["hits"] / spread, table["expected"] / spread
     prior = gamma_prior(hits, expected)
