@@ -608,6 +608,7 @@ def test_posts_without_titles_go_by_their_ids_and_columns_that_tell_nothing_stay
         assert "vary" in beside.leading_note(table) and beside.lists_note(content_lists.Rules(), table) == ""
         assert "bought reach" not in beside.lists_note(content_lists.Rules(), table.drop(columns="exposed"))
         known = table.assign(exposed=True)
+        assert [beside.leading_title(t) for t in (table, known)] == ["Who leads", "Who leads beside the list"]
         assert "bought reach" in beside.lists_note(content_lists.Rules(), known)
         assert "bought reach" not in beside.lists_note(content_lists.Rules(), known, again=True), "said once"
 

@@ -29,6 +29,13 @@ def telling(rows: pd.DataFrame, *names: str) -> pd.DataFrame:
     return rows[told]
 
 
+def leading_title(table: pd.DataFrame) -> str:
+    """What the leaders are called: without exposure there is no list that they stand beside."""
+    if unexposed(table):
+        return say(zh="谁排在前", en="Who leads")
+    return say(zh="名单之外谁排在前", en="Who leads beside the list")
+
+
 def leading_note(table: pd.DataFrame) -> str:
     """How the leaders beside the list are ranked."""
     if not unexposed(table):
