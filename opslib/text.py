@@ -286,6 +286,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "count": lambda v: f"{v:,.0f}".replace("-", "−"),
     "percent": percent,
     "fine": lambda v: percent(v, 2),  # of rates well under 1 %
+    "share": lambda v: "<0.1%" if 0 < v < 0.0005 else percent(v),  # of a whole: little is not nothing
     "change": lambda v: percent(v, sign=True),
     "points": points,
     "money": money,

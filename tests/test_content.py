@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loading import NOW, event, write
 
-from opslib import connect, ledger, load, sample, text
+from opslib import columns, connect, ledger, load, sample, text
 from opslib.errors import TooLittleError
 from opslib.metrics import content, content_readers, content_time
 from opslib.models import content_groups, content_lists, indices, place
@@ -509,6 +509,27 @@ def test_posts_tell_the_hour_of_publishing_and_supply_against_demand(con):
         assert "first days" not in timing.hours(found.reset_index(), "reactions").text
 
 
+def test_the_share_of_a_group_moves_with_the_others_too_and_its_interval_holds():
+    """Video has nine tenths of the responses, by many alike items; what is left depends on a few of the photos."""
+    inside = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        video, photo = rng.gamma(4, 90 / 4, 150), rng.gamma(0.3, 10 / 0.3, 150)
+        items = pd.DataFrame({"category": ["video"] * 150 + ["photo"] * 150, "opens": np.r_[video, photo]})
+        counts = items.groupby("category", as_index=False)["opens"].sum().assign(published=150, impressions=np.nan)
+        got = content_groups.supply(counts, items, "category").set_index("category").loc["video"]
+        inside += got["low"] <= 0.9 / 0.5 <= got["high"]
+    assert 0.9 <= inside / 200 <= 0.99
+
+
+def test_a_share_that_is_little_is_not_nothing():
+    table = pd.DataFrame({"category": ["link"], "supply": [0.005], "demand": [0.0002], "demand_ratio": [0.04]})
+    with text.speaking("en"):
+        told = more.supply(table.assign(low=0.01, high=0.09, opens=137), "reactions")[0].text
+        assert "<0.1% of all reactions" in told and "0.5% of what is published" in told
+    assert text.write(0.0, "share") == "0.0%" and columns.format_of("demand") == "share"
+
+
 def test_posts_without_reach_are_a_trouble_and_have_no_share_of_impressions(con):
     got = con.to_pandas(content.content_numbers(posts(*[{"likes": 5 + i} for i in range(12)])))
     every = content_lists.posts(got)
@@ -578,12 +599,18 @@ def test_posts_without_titles_go_by_their_ids_and_columns_that_tell_nothing_stay
     table = content_lists.judged(content_lists.clean(content_lists.posts(got)))
     drawn = beside.picture(table, lambda frame, **how: frame["title"].tolist())
     assert drawn == table["content_id"].head(8).tolist() and beside.picture(table.iloc[:0], None) is None
-    told = beside.telling(content_lists.leading(table), "title", "content_id", "impressions", "index")
+    told = beside.telling(content_lists.leading(table), "title", "impressions", "index", "content_id")
     assert list(told) == ["content_id", "index"], "no titles, and nobody told impressions"
+    titled = beside.telling(content_lists.leading(table.assign(title="t")), "title", "index", "content_id")
+    assert list(titled) == ["title", "index", "content_id"]
     with text.speaking("en"):
         assert "Nobody told impressions" in beside.leading_note(table)
-        assert "bought reach" in beside.lists_note(content_lists.Rules(), by_post=True)
-        assert "bought reach" not in beside.lists_note(content_lists.Rules())
+        assert "vary" in beside.leading_note(table) and beside.lists_note(content_lists.Rules(), table) == ""
+        assert "bought reach" not in beside.lists_note(content_lists.Rules(), table.drop(columns="exposed"))
+        known = table.assign(exposed=True)
+        assert [beside.leading_title(t) for t in (table, known)] == ["Who leads", "Who leads beside the list"]
+        assert "bought reach" in beside.lists_note(content_lists.Rules(), known)
+        assert "bought reach" not in beside.lists_note(content_lists.Rules(), known, again=True), "said once"
 
 
 def test_rates_of_posts_are_called_what_they_are_and_small_ones_have_the_digits_they_need(con):
@@ -602,7 +629,7 @@ def test_rates_of_posts_are_called_what_they_are_and_small_ones_have_the_digits_
         opened = pd.concat([table, table.iloc[:1].assign(event="read")])
         assert [part["event"].tolist() for part in rates.parts(opened)] == [["read"], ["share"]]
         assert "no events to check" in tracking.troubles(pd.DataFrame(columns=["trouble"]), NONE_ASIDE, by_post=True)[0].text  # fmt: skip
-        with pytest.raises(TooLittleError, match="none of 12 items has a source"):
+        with pytest.raises(TooLittleError, match="no source is given for any of 12 items"):
             content_groups.chain(items.assign(source="(none)"), "source")
 
 

@@ -78,7 +78,7 @@ def chain(items: pd.DataFrame, by: str) -> pd.DataFrame:
     if (items[by] == "(none)").all():
         what = {"source": say(zh="来源", en="source"), "author_id": say(zh="作者", en="author")}.get(by, by)
         raise TooLittleError(
-            say(zh="{n} 条内容都没有注明{what}，无从比较", en="none of {n} items has a {what}: nothing to compare", n=number(len(items)), what=what)
+            say(zh="{n} 条内容都没有注明{what}，无从比较", en="no {what} is given for any of {n} items: nothing to compare", n=number(len(items)), what=what)
         )  # fmt: skip
     parts = []
     for name, (hits, of) in RATES.items():
@@ -134,7 +134,7 @@ def supply(counts: pd.DataFrame, items: pd.DataFrame, by: str) -> pd.DataFrame:
     `counts`: as of `metrics.content.content_chain`; `items`: one row per item.
     Definition: demand_ratio = share of opens / share of items published in the period. `shown` is blank where nobody
     tells impressions.
-    Error: of the opens, over items; the number published is known.
+    Error: of the opens of the group and of all others, over items; the number published is known.
     """
     table = counts[counts["published"] > 0]
     if len(table) < 2:
@@ -146,10 +146,12 @@ def supply(counts: pd.DataFrame, items: pd.DataFrame, by: str) -> pd.DataFrame:
         shown=table["impressions"] / max(table["impressions"].sum(), 1.0),
         demand=table["opens"] / max(table["opens"].sum(), 1),
     )
-    opens = items.groupby(by)["opens"]
-    k, total = opens.size(), opens.sum()
-    cv = np.sqrt(k * opens.var(ddof=1)) / total.where(total > 0)
-    error = table[by].map(cv) * (1 - table["demand"])
+    opens = items[items[by].isin(table[by])].groupby(by)["opens"]
+    spread = table[by].map(opens.size() * opens.var(ddof=1))
+    with np.errstate(all="ignore"):  # a share moves with its own sum, and against that of all others
+        own = spread / table["opens"] ** 2
+        rest = (spread.sum() - spread) / (table["opens"].sum() - table["opens"]) ** 2
+    error = ((1 - table["demand"]) * np.sqrt(own + rest)).where(table["demand"].between(0, 1, inclusive="neither"))
     table["demand_ratio"] = table["demand"] / table["supply"]
     table = table.assign(
         low=table["demand_ratio"] * np.exp(-1.96 * error), high=table["demand_ratio"] * np.exp(1.96 * error)

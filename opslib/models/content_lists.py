@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from opslib.errors import TooLittleError
+from opslib.models import post_counts
 from opslib.models.content import KEEP
 from opslib.models.content_groups import REACTIONS
-from opslib.models.indices import GammaPrior, above, gamma_prior, indices
+from opslib.models.indices import above, gamma_prior, indices
 from opslib.text import say
 
 OUTCOMES = ("completes", "opens", "reactions")
@@ -94,11 +95,13 @@ def outcome(items: pd.DataFrame) -> str:
 def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "category") -> pd.DataFrame:
     """Every item's index against its category, the decision, the chance that it is wrong, and what acting on it brings.
 
-    `items`: one row per item as of `metrics.content.content_items`, after `clean`.
+    `items`: one row per item as of `metrics.content.content_items`, after `clean`. Rows come back in order of their ids, so
+    that their order decides nothing.
 
     Columns added
     -------------
-    hits, expected  : float  responses, and those of the average item of the category in the same places and ages
+    hits, expected  : float  responses, and those of the average item of the category in the same places and ages; of a
+                     post, with as much reach
     raw, index, low, high : float   see `models.indices.indices`
     decision        : str    cull, boost, or keep testing
     wrong           : float  chance that the decision is wrong; blank while testing
@@ -106,37 +109,57 @@ def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "catego
     gain, gain_low, gain_high : float   responses more each week if its impressions went to average items (cull), or if
                      it took `boost_times` as many from average items (boost); of the same audience where weeks are not
                      known; blank while testing
+    power, dispersion, told : float, float, str   of posts only: `models.post_counts`
 
     Definition: culled if the true index is below `cull_below` with chance `sure` and the item is still shown; boosted if
-    it is above `boost_above` with that chance. Exposure decides nothing by itself: a small item keeps testing.
+    it is above `boost_above` with that chance; neither where that would lose. Exposure decides nothing by itself:
+    a small item keeps testing.
     Error: `wrong`; its mean over a list is the share of errors to expect. Gains rest on the index's interval and hold if
-    the next readers are like those so far.
-    Source: posterior tail probability of the gamma-Poisson model; terms.yml, `content.index`.
+    the next readers are like those so far; posts' responses grow with reach to the power found.
+    Source: posterior tail probability of the gamma-Poisson model, counts of posts divided by their dispersion; terms.yml,
+    `content.index`.
 
     Raises
     ------
     TooLittleError  if items have no response, or fewer than two have exposure.
     """
     rules = rules or Rules()
-    name = outcome(items)
-    hits = _reactions(items) if name == "reactions" else items[name].astype(float)
+    rows = items.sort_values("content_id", ignore_index=True)
+    table = _posts(rows, by) if "exposed" in rows else _items(rows, by)
+    spread = table.get("dispersion", 1.0)
+    hits, expected = table["hits"] / spread, table["expected"] / spread
+    prior = gamma_prior(hits, expected)
+    found = indices(hits, expected, prior)
+    low, high = 1 - above(hits, expected, prior, rules.cull_below), above(hits, expected, prior, rules.boost_above)
+    return _gains(_decided(table.join(found), low, high, rules), rules)
+
+
+def _items(items: pd.DataFrame, by: str) -> pd.DataFrame:
+    hits = _responses(items).sum(axis=1)
     worth = items["worth"] if "worth" in items else items["impressions"].astype(float)
     sums = (
         pd.DataFrame({"by": items[by], "hits": hits, "worth": worth}).groupby("by")[["hits", "worth"]].transform("sum")
     )
-    expected = (worth * sums["hits"] / sums["worth"]).fillna(0.0)
-    prior = gamma_prior(hits, expected)
-    table = items.assign(hits=hits, expected=expected).join(indices(hits, expected, prior))
-    return _gains(_decided(table, prior, rules), rules)
+    return items.assign(hits=hits, expected=(worth * sums["hits"] / sums["worth"]).fillna(0.0))
 
 
-def _reactions(items: pd.DataFrame) -> pd.Series:
-    return items[[c for c in REACTIONS.values() if c in items]].fillna(0).sum(axis=1).astype(float)
+def _posts(items: pd.DataFrame, by: str) -> pd.DataFrame:
+    kinds, reach = _responses(items), items["impressions"].astype(float)
+    expected, power = post_counts.usual(kinds.sum(axis=1), reach, items[by])
+    noise = post_counts.noise(kinds, expected, reach, items[by])
+    own = {"power": power, "dispersion": noise.dispersion, "told": noise.told}
+    return items.assign(hits=kinds.sum(axis=1), expected=expected, **own)
 
 
-def _decided(table: pd.DataFrame, prior: GammaPrior, rules: Rules) -> pd.DataFrame:
-    high = above(table["hits"], table["expected"], prior, rules.boost_above)
-    low = 1 - above(table["hits"], table["expected"], prior, rules.cull_below)
+def _responses(items: pd.DataFrame) -> pd.DataFrame:
+    """The kinds of response that are counted as success, each a column."""
+    name = outcome(items)
+    names = [c for c in REACTIONS.values() if c in items] if name == "reactions" else [name]
+    return items[names].fillna(0).astype(float)
+
+
+def _decided(table: pd.DataFrame, low: np.ndarray, high: np.ndarray, rules: Rules) -> pd.DataFrame:
+    """`low`, `high`: the chances of the true index to be below the one line, and above the other."""
     week = table["last_week"] if "last_week" in table else table["impressions"]
     cull, boost = (low > rules.sure) & (week > 0), (high > rules.sure) & (table["impressions"] > 0)
     if "exposed" in table:
@@ -147,18 +170,26 @@ def _decided(table: pd.DataFrame, prior: GammaPrior, rules: Rules) -> pd.DataFra
 
 
 def _gains(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """What decisions bring; those that lose keep testing.
+
+    Impressions that average items get, or give up, are their last ones, worth the power of reach times their mean.
+    """
     usual = table["week"] * table["expected"] / table["impressions"]  # of average items on the same places
     cull, boost = table["decision"] == "cull", table["decision"] == "boost"
+    power, times = table.get("power", 1.0), rules.boost_times
 
     def gain(index: pd.Series, other: pd.Series) -> pd.Series:
-        more = usual * (rules.boost_times - 1) * (other - 1)
-        return (usual * (1 - index)).where(cull, more.where(boost))
+        more = usual * ((times**power - 1) * other - power * (times - 1))
+        return (usual * (power - index)).where(cull, more.where(boost))
 
-    return table.assign(
-        gain=gain(table["index"], table["index"]),
-        gain_low=gain(table["high"], table["low"]),
-        gain_high=gain(table["low"], table["high"]),
-    )
+    gains = {
+        "gain": gain(table["index"], table["index"]),
+        "gain_low": gain(table["high"], table["low"]),
+        "gain_high": gain(table["low"], table["high"]),
+    }
+    worth = gains["gain"] >= 0  # a gem that nobody was shown last week brings none more, and stays
+    told = {name: values.where(worth) for name, values in gains.items()}
+    return table.assign(decision=table["decision"].where(worth, KEEP), wrong=table["wrong"].where(worth), **told)
 
 
 def listed(table: pd.DataFrame, decision: str, evidence: list[str]) -> pd.DataFrame:
@@ -176,17 +207,8 @@ def listed(table: pd.DataFrame, decision: str, evidence: list[str]) -> pd.DataFr
     rows = chosen(table, decision)
     named = {"gain": "expected_gain", "wrong": "chance_wrong", "low": "index_low", "high": "index_high"}
     columns = ["content_id", "title", "source", "category", "author_id", "evidence", "expected_gain", "gain_low"]
-    columns += [
-        "gain_high",
-        "chance_wrong",
-        "impressions",
-        "hits",
-        "expected",
-        "index",
-        "index_low",
-        "index_high",
-        "week",
-    ]
+    columns += ["gain_high", "chance_wrong", "impressions", "hits", "expected", "index", "index_low", "index_high"]
+    columns += ["week"]
     return rows.assign(evidence=evidence).rename(columns=named)[columns]
 
 

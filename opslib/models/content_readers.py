@@ -103,8 +103,9 @@ def candidates(readings: pd.DataFrame, *, k: int = 5, ridge: float = 100.0) -> R
     ------
     TooLittleError  if fewer than 30 users opened something before the split and something new after it.
     """
-    users, people = pd.factorize(readings["user_id"])
-    items, names = pd.factorize(readings["content_id"])
+    # In order of their ids: equal scores go by position, which the order of rows must not decide.
+    users, people = pd.factorize(readings["user_id"], sort=True)
+    items, names = pd.factorize(readings["content_id"], sort=True)
     shape = (len(people), len(names))
     seen = sparse.csr_array((readings["before"].to_numpy(float), (users, items)), shape=shape)
     later = sparse.csr_array((readings["after"].to_numpy(float), (users, items)), shape=shape)

@@ -84,7 +84,7 @@ def cull(table: pd.DataFrame, outcome: str, rules: Rules) -> list[Finding]:
         en="{n} items should no longer be shown: they take {share} of {lately} impressions and bring under {limit} of the {what} they should; freed, these are worth about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
         n=len(rows),
         lately=_lately(table),
-        share=text.percent(rows["week"].sum() / table["week"].sum()),
+        share=text.write(rows["week"].sum() / table["week"].sum(), "share"),
         limit=text.percent(rules.cull_below, 0),
         what=outcome_name(outcome),
         gain=text.number(_whole(rows)),
@@ -108,7 +108,7 @@ def boost(table: pd.DataFrame, outcome: str, rules: Rules) -> list[Finding]:
         en="{n} items deserve more exposure: they hold {share} of {lately} impressions, each with an index above {limit}; shown {times} as often they bring about {gain} more {what} a week; {wrong} of the items are to be expected wrong.",
         n=len(rows),
         lately=_lately(table),
-        share=text.percent(rows["week"].sum() / table["week"].sum()),
+        share=text.write(rows["week"].sum() / table["week"].sum(), "share"),
         limit=text.write(rules.boost_above, "times"),
         times=f"{rules.boost_times:g}×",
         what=outcome_name(outcome),
@@ -223,7 +223,7 @@ def actions(table: pd.DataFrame, outcome: str, due: dt.date) -> list[Action]:
             en="Raise the weight of the {n} items of the boost list",
             n=len(boost),
         )
-        found.append(Action(title, "product", say(zh="预计每周多 {n} 次{what}", en="about {n} more {what} a week", n=text.number(_whole(boost)), what=outcome_name(outcome)), "content.boost", due_on=when))  # fmt: skip
+        found.append(Action(title, "product", say(zh="预计每周多 {n} 次{what}", en="About {n} more {what} a week", n=text.number(_whole(boost)), what=outcome_name(outcome)), "content.boost", due_on=when))  # fmt: skip
     return found
 
 
