@@ -44,32 +44,54 @@ def _events(step: Step) -> set[str]:
     return set() if event is None else {event} if isinstance(event, str) else set(event)
 
 
-def reached_units(events: ir.Table, funnel: Funnel) -> tuple[ir.Table, ir.Table]:
-    """How many units reached each step (`step`, `reached`), and the tied units, which are not counted.
+def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
+    """How many steps each unit that enters reaches: `depth`, one row a unit.
 
     Read forwards: every try goes on to the next row of the next step, if that comes in time. (It need not, where a step has
-    a window of its own.) Moments are integers, which the engine sorts and compares faster.
+    a window of its own.) Moments are integers, which the engine sorts and compares faster. All steps read one narrow table:
+    the engine reads the events once and keeps of them what any of the steps wants.
     """
-    keys = unit(funnel)
-    entries = step_rows(events, funnel, 1)
-    entries = entries.mutate(ts=epoch_us(entries.ts))
-    if funnel.entry == "first":
-        entries = entries.group_by(keys).agg(ts=_.ts.min())
-    level = entries.select(*keys, t1="ts", at="ts")
-    units: list[ir.Table] = []
+    rows = _fitting(events, funnel)
+    level = rows.filter(rows.m1 & rows.u0.notnull())
+    level = level.group_by("u0").agg(t1=level.t.min()) if funnel.entry == "first" else level.select("u0", t1="t")
+    parts = [level.select("u0", tie=ibis.literal(False), depth=ibis.literal(1))]
+    level = level.select("u0", "t1", at="t1")
     for i in funnel.numbers[1:]:
-        rows = step_rows(events, funnel, i)
-        rows = rows.select(**{f"{k}_": rows[k] for k in keys}, there=epoch_us(rows.ts))
-        joined = level.asof_join(rows, on=level.at <= rows.there, predicates=[(k, f"{k}_") for k in keys])
-        joined = joined.select(*level.columns, "there")
-        end = joined.t1 + funnel.window * 1_000_000 if funnel.window else FAR
-        joined = joined.mutate(ok=(joined.there <= end).fill_null(False))
-        units.append(joined.group_by(keys).agg(reached=_.ok.max(), tie=(_.ok & (_.there == _["at"])).max()))
-        level = joined.filter(joined.ok).select(*keys, "t1", at="there")
-    tied = _tied(units)
-    by_step = [units[0], *(u.filter(u.reached) for u in units)]
-    listed = ibis.union(*(u.select(*keys, step=ibis.literal(i)) for i, u in enumerate(by_step, 1)))
-    return listed.anti_join(tied, keys).group_by("step").agg(reached=_.count()), tied
+        there = rows.filter(rows[f"m{i}"]).select(u="u0", there="t")
+        joined = level.asof_join(there, on=level["at"] <= there.there, predicates=[("u0", "u")])
+        joined = joined.select("u0", "t1", "at", "there")
+        level = joined.filter(joined.there <= (joined.t1 + funnel.window * 1_000_000 if funnel.window else FAR))
+        parts.append(level.select("u0", tie=level.there == level["at"], depth=ibis.literal(i)))
+        level = level.select("u0", "t1", at="there")
+    listed = ibis.union(*parts)
+    units = listed.group_by("u0").agg(tie=listed.tie.max(), depth=listed.depth.max())
+    tied = _few(units.filter(units.tie))
+    return units.filter(~units.tie).select("depth").union(_tied_depths(events, funnel, tied))
+
+
+def _tied_depths(events: ir.Table, funnel: Funnel, tied: ir.Table) -> ir.Table:
+    """The same of these units, row after row: a row of a step knows the latest entry, or the first, that can reach it."""
+    rows = _fitting(events, funnel, "event_id").semi_join(tied, "u0")
+    rows = rows.mutate(n=ibis.row_number().over(ibis.window(group_by="u0", order_by=["t", "event_id"])))
+    rows = rows.mutate(e1=ibis.ifelse(rows.m1, rows.t, ibis.null()))
+    before = ibis.window(group_by="u0", order_by="n", rows=(None, -1))
+    for i in funnel.numbers[1:]:
+        entry = rows[f"e{i - 1}"]
+        entry = (entry.min() if funnel.entry == "first" else entry.max()).over(before)
+        in_time = rows[f"m{i}"] & (rows.t - entry <= (funnel.window * 1_000_000 if funnel.window else FAR))
+        rows = rows.mutate(**{f"e{i}": ibis.ifelse(in_time, entry, ibis.null())})
+    deepest = ibis.cases(*((rows[f"e{i}"].notnull(), i) for i in reversed(funnel.numbers)), else_=0)
+    return rows.group_by("u0").agg(depth=deepest.max()).select("depth")
+
+
+def _fitting(events: ir.Table, funnel: Funnel, *more: str) -> ir.Table:
+    """The rows with their unit `u0`, their moment `t`, and whether they fit a step (`m<i>`) and may take it."""
+    rows = events.filter(where_holds(events, funnel.where)) if funnel.where else events
+    inside = rows.day.between(*map(ibis.date, funnel.period)) if funnel.period else None
+    fits = {f"m{i}": step_holds(rows, step) for i, step in enumerate(funnel.steps, 1)}
+    if inside is not None:
+        fits = {name: fit & inside if name == "m1" or funnel.within_period else fit for name, fit in fits.items()}
+    return rows.select(*more, t=epoch_us(rows.ts), **identified(rows, funnel), **fits)
 
 
 def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> tuple[ir.Table, ir.Table]:
@@ -127,11 +149,15 @@ def _earliest(tries: ir.Table, keys: list[str], step: int) -> ir.Table:
 
 
 def _tied(levels: list[ir.Table]) -> ir.Table:
-    """The units with a tie at any level.
-
-    Packed into one list and unpacked again, so that the engine expects few and looks them up in the rows, not the rows in
-    them: where there are none it then reads no row a second time.
-    """
+    """The units with a tie at any level."""
     tied = [level.filter(level.tie).select("u0") for level in levels]
-    tied = ibis.union(*tied) if tied[1:] else tied[0]
-    return tied.agg(u0=tied.u0.collect(distinct=True)).select(u0=_.u0.unnest())
+    return _few(ibis.union(*tied) if tied[1:] else tied[0])
+
+
+def _few(units: ir.Table) -> ir.Table:
+    """The same units, each once, packed into one list and unpacked again.
+
+    So the engine expects few and looks them up in the rows, not the rows in them: where there are none it then reads no row
+    a second time.
+    """
+    return units.agg(u0=units.u0.collect(distinct=True)).select(u0=_.u0.unnest())

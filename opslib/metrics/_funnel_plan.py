@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import ibis
 import ibis.expr.types as ir
 
 from opslib.metrics import _funnel_asof as asof
@@ -18,11 +17,9 @@ def step_counts(events: ir.Table, funnel: Funnel) -> ir.Table:
     if not asof.possible(events, funnel) or any(funnel.step_windows):
         tried = counted_tries(events, funnel)
         return spread(tried.agg(**step_sums(tried, funnel)), funnel)
-    reached, tied = asof.reached_units(events, funnel)
-    own = {f"c{i}": ibis.ifelse(reached.step == i, reached.reached, 0).sum() for i in funnel.numbers}
-    tried = counted_tries(events, funnel, only=tied)
-    both = reached.agg(**own).union(tried.agg(**step_sums(tried, funnel)))
-    return spread(both.agg(**{f"c{i}": both[f"c{i}"].sum() for i in funnel.numbers}), funnel)
+    units = asof.depths(events, funnel)
+    own = {f"c{i}": units.count(where=units.depth >= i) for i in funnel.numbers}
+    return spread(units.agg(**own), funnel)
 
 
 def counted_tries(events: ir.Table, funnel: Funnel, *, ids: bool = False, only: ir.Table | None = None) -> ir.Table:

@@ -176,29 +176,27 @@ def _trailing(came: ir.Table, windows: Sequence[int], low: ir.IntegerScalar, hig
     # Turn 0: a user-day begins, and the user, unless still in the window; 1: the user still in it does not leave it when
     # the user-day before does; 2: both leave.
     turns = ibis.array([3 * days + turn for days in windows for turn in range(3)]).unnest().name("k").as_table()
-    turns = turns.select(days=_.k // 3, turn=_.k % 3)
+    turns = turns.select(days=turns.k // 3, turn=turns.k % 3)
     nobody = span(low, high, since=ibis.literal(0, "int64"), users=ibis.literal(0, "int64"))
-    moves = came.union(nobody).cross_join(turns)
-    moves = moves.select(
+    both = came.union(nobody).cross_join(turns)
+    days, turn, p, since, users = both.days, both.turn, both.p, both.since, both.users
+    moves = both.select(
         "days",
-        p=_.p + ibis.cases((_.turn == 2, _.days), (_.turn == 1, ibis.greatest(_.days - _.since, 0)), else_=0),
-        users=ibis.cases((_.turn == 2, -_.users), ((_.turn == 1) == (_.since < _.days), _.users), else_=0),
-        user_days=ibis.cases((_.turn == 2, -_.users), (_.turn == 0, _.users), else_=0),
+        p=p + ibis.cases((turn == 2, days), (turn == 1, ibis.greatest(days - since, 0)), else_=0),
+        users=ibis.cases((turn == 2, -users), ((turn == 1) == (since < days), users), else_=0),
+        user_days=ibis.cases((turn == 2, -users), (turn == 0, users), else_=0),
     )
+    ends = moves.group_by("days", "p").agg(users=moves.users.sum(), user_days=moves.user_days.sum())
     so_far = ibis.cumulative_window(group_by="days", order_by="p")
-    return (
-        moves.group_by("days", "p")
-        .agg(users=_.users.sum(), user_days=_.user_days.sum())
-        .mutate(users=_.users.sum().over(so_far), user_days=_.user_days.sum().over(so_far))
-        .filter(_.p.between(low, high))
-        .select(
-            window=_.days.cast("string"),
-            start=first_day(_.p - _.days + 1),
-            end=first_day(_.p),
-            days=_.days.cast("int64"),
-            users=_.users.cast("int64"),
-            user_days=_.user_days.cast("int64"),
-        )
+    sums = ends.select("days", "p", users=ends.users.sum().over(so_far), user_days=ends.user_days.sum().over(so_far))
+    shown = sums.filter(sums.p.between(low, high))
+    return shown.select(
+        window=shown.days.cast("string"),
+        start=first_day(shown.p - shown.days + 1),
+        end=first_day(shown.p),
+        days=shown.days.cast("int64"),
+        users=shown.users.cast("int64"),
+        user_days=shown.user_days.cast("int64"),
     )
 
 

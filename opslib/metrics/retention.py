@@ -25,7 +25,6 @@ from opslib.metrics._periods import (
     hour_index,
     index,
     last_complete,
-    numbers,
     observed_until,
     one_of,
     whole,
@@ -117,7 +116,7 @@ def retention(
     if counts is None:
         sizes, hits = _asked(events, users, edges, on_or_after, limit, q)
     else:
-        sizes, hits = counts.filter(_.k == 0).select("p", size=_.users), counts.filter(_.k > 0)
+        sizes, hits = counts.filter(counts.k == 0).select("p", size=counts.users), counts
     if counts is not None and grain == "day" and not (until or asked):
         last = (counts.p + counts.k).max().as_scalar()  # any event counts, and all do
     else:
@@ -196,18 +195,19 @@ def _bracketed(edges: list[int]) -> bool:
 def _cells(sizes: ir.Table, hits: ir.Table, edges: list[int], on_or_after: bool) -> ir.Table:
     """Every (cohort, bracket) with its users and size, zeros included, whether observed or not."""
     by = [name for name in sizes.columns if name != "size"]
-    ranges = numbers(len(edges), "k")
-    n, n_last = ranges.k, ranges.k
+    ranges = ibis.range(len(edges)).unnest().name("k").as_table()
+    every = sizes.cross_join(ranges).left_join(hits, [*by, "k"])
+    n = n_last = ranges.k.cast("int64")
     if _bracketed(edges):
         firsts = [(0, 0), *((k, low + 1) for k, low in enumerate(edges[:-1], start=1))]
         n, n_last = _case(ranges.k, firsts), _case(ranges.k, enumerate(edges))
-    ranges = ranges.select("k", n=n, n_last=n_last)
-    every = sizes.cross_join(ranges).left_join(hits, [*by, "k"])
-    cells = every.select(*by, "k", "n", "n_last", "size", users=every.users.fill_null(0))
     if on_or_after:
+        cells = every.select(*by, "k", "size", n=n, n_last=n_last, users=every.users.fill_null(0))
         later = ibis.cumulative_window(group_by=by, order_by=ibis.desc("k"))
-        cells = cells.mutate(users=_.users.sum().over(later))
-    return cells.mutate(users=ibis.ifelse(_.k == 0, _.size, _.users).cast("int64"))
+        back = cells.users.sum().over(later)
+        return cells.mutate(users=ibis.ifelse(cells.k == 0, cells["size"], back).cast("int64"))
+    back = ibis.ifelse(ranges.k == 0, every["size"], every.users.fill_null(0)).cast("int64")
+    return every.select(*by, "size", n=n, n_last=n_last, users=back)
 
 
 def _case(value: ir.IntegerValue, results: Iterable[tuple[int, int]]) -> ir.IntegerValue:
