@@ -821,3 +821,17 @@ def test_similar_items_beat_popularity_on_later_reading(planted):
 
 def sampled_categories(con, known) -> list[str]:
     return con.to_pandas(known.select("category").distinct())["category"].tolist()
+
+
+def test_authors_alike_are_not_all_surely_above_average_and_one_far_above_is():
+    rng = np.random.default_rng(5)
+    true = np.repeat([1.04] * 29 + [2.5], 8)
+    expected = rng.uniform(5, 30, len(true))
+    hits = rng.poisson(true * expected)
+    table = pd.DataFrame({
+        "content_id": [f"i{k}" for k in range(len(true))], "author_id": np.repeat([f"a{k:02d}" for k in range(30)], 8),
+        "published_day": "2026-03-01", "impressions": 1000, "hits": hits, "expected": expected, "index": hits / expected,
+    })  # fmt: skip
+    found = content_groups.authors(table).set_index("author_id")
+    assert found.low["a29"] > 1.8
+    assert (found.drop("a29").low > 1).sum() <= 3, "as many as chance allows of 29, not all of them"

@@ -465,7 +465,7 @@ def test_a_narrow_column_never_breaks_a_day():
     )  # fmt: skip
     page = made(lambda: section("t", table=frame))
     assert page.count("<time>2026-01-05</time>") == 3 and "<time>2026-01-11</time>" in page
-    assert "x-2026-01-05.csv" in page and "time,.one{white-space:nowrap}" in page
+    assert "x-2026-01-05.csv" in page and "time,.one,td.number{white-space:nowrap}" in page
     assert "2026-01-05" in download(page) and "<time>" not in download(page)
 
 
@@ -475,7 +475,7 @@ def test_signed_amounts_units_and_p_stand_in_one_piece():
     whole = "5.0\u00a0pp；相差 5.0\u00a0个百分点"
     assert whole in page and "p\u00a0&lt;\u00a00.001" in page and "p\u00a0=\u00a00.8" in page
     assert '<span class="one">−¥3.90</span>' in page and '<span class="one">+CN¥1,003.95</span>' in page
-    assert ".one{white-space:nowrap}" in page
+    assert ".one,td.number{white-space:nowrap}" in page
 
 
 def test_a_figure_too_wide_for_a_phone_can_be_moved_sideways(full):

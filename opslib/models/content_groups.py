@@ -205,7 +205,9 @@ def authors(table: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     own = rows.join((sums["hits"] / sums["expected"]).rename("own"), on="author_id")
     mean = own["own"] * own["expected"]
     dispersion = max(1.0, float(((own["hits"] - mean) ** 2).sum() / max(mean.sum(), 1e-9)))
-    prior = gamma_prior(sums["hits"] / dispersion, sums["expected"] / dispersion)
+    # Held against the average of the categories, not against each other: authors who differ little would all be "surely" where
+    # they are together.
+    prior = gamma_prior(sums["hits"] / dispersion, sums["expected"] / dispersion, mean=1.0)
     found = indices(sums["hits"] / dispersion, sums["expected"] / dispersion, prior).set_axis(sums.index)
     later = grouped.cumcount() >= (grouped["content_id"].transform("size") / 2)
     halves = rows.assign(later=later).groupby(["author_id", "later"])[["hits", "expected"]].sum().unstack()

@@ -33,13 +33,14 @@ def _counts(hits: Any, expected: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, e
 
 
-def gamma_prior(hits: Any, expected: Any) -> GammaPrior:
+def gamma_prior(hits: Any, expected: Any, *, mean: float | None = None) -> GammaPrior:
     """The prior of the indices from the items' own counts (empirical Bayes).
 
     One element per item: hits, and the hits that the average item would have had in its place. Items that nothing was
     expected of are left out.
 
-    Definition: maximum likelihood of the negative binomial, shape and rate both free.
+    Definition: maximum likelihood of the negative binomial, shape and rate both free; with a `mean` only the spread around it,
+    where the items are to be held against that mean and not against each other.
     Source: Clayton & Kaldor 1987, Biometrics 43, 671-681, the Gamma model.
 
     Raises
@@ -60,7 +61,7 @@ def gamma_prior(hits: Any, expected: Any) -> GammaPrior:
         )
 
     def loss(theta: np.ndarray) -> float:
-        a, b = np.exp(theta)
+        a, b = np.exp(theta) if mean is None else (np.exp(theta[0]), np.exp(theta[0]) / mean)
         fit = special.gammaln(a + x) - special.gammaln(a) + a * np.log(b / (b + e)) + x * np.log(e / (b + e))
         return float(-fit.sum())
 
@@ -68,7 +69,7 @@ def gamma_prior(hits: Any, expected: Any) -> GammaPrior:
     middle = np.log(x.sum() / e.sum())
     fits = [optimize.minimize(loss, [s, s - middle], method="L-BFGS-B", bounds=limits) for s in (np.log(0.3), 1.0, 4.0)]
     shape, rate = np.exp(min(fits, key=lambda fit: fit.fun).x)
-    return GammaPrior(float(shape), float(rate), len(x))
+    return GammaPrior(float(shape), float(rate if mean is None else shape / mean), len(x))
 
 
 def indices(hits: Any, expected: Any, prior: GammaPrior, *, level: float = 0.95) -> pd.DataFrame:

@@ -184,7 +184,7 @@ def money(plan: Design, played: Plan, found: Mapping[str, Assumption]) -> list[F
     out = [_cost(plan, played, cost)]
     if found["value"].source == "none":
         out.append(Finding("plan.roi.unknown", "watch",
-                           say(zh="过往同目标活动没有带来登记在名下的收入，一次转化值多少未知，不计算投资回报率；可在参数 assumed 中给出 value。",
+                           say(zh="过往同目标活动没有带来登记在名下的收入，一次转化值多少未知，不计算投资回报率；可在参数「assumed」中给出「value」。",
                                en="No money came in the name of past campaigns with this goal: what a conversion is worth is unknown, and no ROI is given. Set value in the "
                                "parameter assumed."), metric="campaign.roi"))  # fmt: skip
         return out
