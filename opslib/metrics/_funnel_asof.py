@@ -52,7 +52,7 @@ def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
     the engine reads the events once and keeps of them what any of the steps wants.
     """
     rows = _fitting(events, funnel)
-    level = rows.filter(rows.m1 & rows.u0.notnull())
+    level = rows.filter(rows.m1)
     level = level.group_by("u0").agg(t1=level.t.min()) if funnel.entry == "first" else level.select("u0", t1="t")
     parts = [level.select("u0", tie=ibis.literal(False), depth=ibis.literal(1))]
     level = level.select("u0", "t1", at="t1")
@@ -66,7 +66,8 @@ def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
     listed = ibis.union(*parts)
     units = listed.group_by("u0").agg(tie=listed.tie.max(), depth=listed.depth.max())
     tied = _few(units.filter(units.tie))
-    return units.filter(~units.tie).select("depth").union(_tied_depths(events, funnel, tied))
+    alone = units.filter(units.u0.notnull(), ~units.tie)
+    return alone.select("depth").union(_tied_depths(events, funnel, tied))
 
 
 def _tied_depths(events: ir.Table, funnel: Funnel, tied: ir.Table) -> ir.Table:
