@@ -19,6 +19,8 @@ from opslib.metrics._filters import Step, _engine, step_holds, where_holds
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import FAR, Value, identified, in_time, unit
 
+TIED = 100  # deeper than any funnel, and still a small integer: a step at the moment of the step before it
+
 
 @ibis.udf.scalar.builtin
 def epoch_us(ts: datatypes.timestamp) -> int:  # type: ignore[empty-body]
@@ -54,19 +56,18 @@ def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
     rows = _fitting(events, funnel)
     level = rows.filter(rows.m1)
     level = level.group_by("u0").agg(t1=level.t.min()) if funnel.entry == "first" else level.select("u0", t1="t")
-    parts = [level.select("u0", tie=ibis.literal(False), depth=ibis.literal(1))]
+    parts = [level.select("u0", depth=ibis.literal(1))]
     level = level.select("u0", "t1", at="t1")
     for i in funnel.numbers[1:]:
         there = rows.filter(rows[f"m{i}"]).select(u="u0", there="t")
         joined = level.asof_join(there, on=level["at"] <= there.there, predicates=[("u0", "u")])
         joined = joined.select("u0", "t1", "at", "there")
         level = joined.filter(joined.there <= (joined.t1 + funnel.window * 1_000_000 if funnel.window else FAR))
-        parts.append(level.select("u0", tie=level.there == level["at"], depth=ibis.literal(i)))
+        parts.append(level.select("u0", depth=ibis.ifelse(level.there == level["at"], TIED, i)))
         level = level.select("u0", "t1", at="there")
-    listed = ibis.union(*parts)
-    units = listed.group_by("u0").agg(tie=listed.tie.max(), depth=listed.depth.max())
-    tied = _few(units.filter(units.tie))
-    alone = units.filter(units.u0.notnull(), ~units.tie)
+    units = ibis.union(*parts).group_by("u0").agg(depth=_.depth.max())
+    tied = _few(units.filter(units.depth == TIED))
+    alone = units.filter(units.u0.notnull(), units.depth != TIED)
     return alone.select("depth").union(_tied_depths(events, funnel, tied))
 
 
