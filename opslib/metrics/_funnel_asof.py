@@ -1,8 +1,8 @@
 """A cheaper plan for the same answer where the engine has ASOF joins (DuckDB): one join a step instead of sorting all rows.
 
 An ASOF join cannot break ties. Where a row and the one before it in the funnel share their instant, the unit is `tied` and
-is answered by the portable plan, which reads the order from `event_id`; the others lose nothing, because only such a pair
-could have been read in the wrong order.
+is answered by a plan that reads the order from `event_id`: the portable one, or, where steps are only counted, a walk over
+its rows. The others lose nothing, because only such a pair could have been read in the wrong order.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
     the engine reads the events once and keeps of them what any of the steps wants.
     """
     rows = _fitting(events, funnel)
+    # Asked for anything but its step (a unit that is null goes at the end), the rows would be sought after reading, not in it.
     level = rows.filter(rows.m1)
     level = level.group_by("u0").agg(t1=level.t.min()) if funnel.entry == "first" else level.select("u0", t1="t")
     parts = [level.select("u0", depth=ibis.literal(1))]
