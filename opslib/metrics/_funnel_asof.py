@@ -1,8 +1,8 @@
 """A cheaper plan for the same answer where the engine has ASOF joins (DuckDB): one join a step instead of sorting all rows.
 
 An ASOF join cannot break ties. Where a row and the one before it in the funnel share their instant, the unit is `tied` and
-is answered by the portable plan, which reads the order from `event_id`; the others lose nothing, because only such a pair
-could have been read in the wrong order.
+is answered by a plan that reads the order from `event_id`: the portable one, or, where steps are only counted, a walk over
+its rows. The others lose nothing, because only such a pair could have been read in the wrong order.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ibis.expr import datatypes
 from opslib.metrics._filters import Step, _engine, step_holds, where_holds
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import FAR, Value, identified, in_time, unit
+
+TIED = 100  # deeper than any funnel, and still a small integer: a step at the moment of the step before it
 
 
 @ibis.udf.scalar.builtin
@@ -52,21 +54,22 @@ def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
     the engine reads the events once and keeps of them what any of the steps wants.
     """
     rows = _fitting(events, funnel)
-    level = rows.filter(rows.m1 & rows.u0.notnull())
+    # Asked for anything but its step (a unit that is null goes at the end), the rows would be sought after reading, not in it.
+    level = rows.filter(rows.m1)
     level = level.group_by("u0").agg(t1=level.t.min()) if funnel.entry == "first" else level.select("u0", t1="t")
-    parts = [level.select("u0", tie=ibis.literal(False), depth=ibis.literal(1))]
+    parts = [level.select("u0", depth=ibis.literal(1))]
     level = level.select("u0", "t1", at="t1")
     for i in funnel.numbers[1:]:
         there = rows.filter(rows[f"m{i}"]).select(u="u0", there="t")
         joined = level.asof_join(there, on=level["at"] <= there.there, predicates=[("u0", "u")])
         joined = joined.select("u0", "t1", "at", "there")
         level = joined.filter(joined.there <= (joined.t1 + funnel.window * 1_000_000 if funnel.window else FAR))
-        parts.append(level.select("u0", tie=level.there == level["at"], depth=ibis.literal(i)))
+        parts.append(level.select("u0", depth=ibis.ifelse(level.there == level["at"], TIED, i)))
         level = level.select("u0", "t1", at="there")
-    listed = ibis.union(*parts)
-    units = listed.group_by("u0").agg(tie=listed.tie.max(), depth=listed.depth.max())
-    tied = _few(units.filter(units.tie))
-    return units.filter(~units.tie).select("depth").union(_tied_depths(events, funnel, tied))
+    units = ibis.union(*parts).group_by("u0").agg(depth=_.depth.max())
+    tied = _few(units.filter(units.depth == TIED))
+    alone = units.filter(units.u0.notnull(), units.depth != TIED)
+    return alone.select("depth").union(_tied_depths(events, funnel, tied))
 
 
 def _tied_depths(events: ir.Table, funnel: Funnel, tied: ir.Table) -> ir.Table:

@@ -11,7 +11,6 @@ from ibis import _
 
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import FAR, deadlines
-from opslib.metrics._periods import numbers
 
 ROUNDS = 12  # doublings: 2 ** 12 tries of one unit, one after the other
 
@@ -109,7 +108,7 @@ def step_sums(counted: ir.Table, funnel: Funnel) -> dict[str, ir.IntegerScalar]:
 
 def spread(totals: ir.Table, funnel: Funnel, by: Sequence[str] = ()) -> ir.Table:
     """One row per step of one row with `c1`, `c2`, … (per value of `by`)."""
-    table = totals.cross_join(numbers(len(funnel.steps), "i")).mutate(step=_.i + 1)
+    table = totals.cross_join(ibis.range(1, len(funnel.steps) + 1).unnest().name("step").as_table())
 
     def of_step(values: Sequence[ir.Value]) -> ir.Value:
         return ibis.cases(*((table.step == i, value) for i, value in zip(funnel.numbers, values, strict=True)))
@@ -117,7 +116,7 @@ def spread(totals: ir.Table, funnel: Funnel, by: Sequence[str] = ()) -> ir.Table
     before = [1, *(funnel.anchor(i) for i in funnel.numbers[1:])]
     return table.select(
         *by,
-        "step",
+        step=table.step.cast("int64"),
         name=of_step([ibis.literal(name) for name in funnel.names]),
         users=of_step([table[f"c{i}"] for i in funnel.numbers]),
         entered=table.c1,
