@@ -139,7 +139,7 @@ def frequent_against_rare(w: World) -> list[pd.DataFrame]:
 
 
 def leaving_users(w: World) -> list[pd.DataFrame]:
-    listed = leaving.risk_list(w.risks, 0.3)
+    listed = leaving.risk_list(w.risks, w.model.effects, 0.3)
     return [w.model.quality.deciles, w.model.effects, w.risks, slipping.drivers(w.risks), listed]
 
 

@@ -305,7 +305,7 @@ def test_no_total_of_the_page_tells_the_one_state_that_is_withheld():
         statements.slipped(statebook.with_rate(lost, lost), 28, book),
         statements.standing(book),
         statements.ahead(ahead, 4),
-        leaving.risk(risks, pd.DataFrame(), 0.5, 28, book),
+        leaving.risk(risks, pd.DataFrame(), pd.DataFrame(), 0.5, 28, book),
     ]
     told = " ".join(
         [*(f"{f.text} {f.n} {f.base} {f.value}" for f in said), users_outreach.headline(book, lost, None, 28)]
@@ -496,6 +496,20 @@ def test_free_texts_are_no_answers_and_a_closed_question_tells_groups_apart():
     told = voices.answers(closed, groups).set_index("group")
     assert told.loc[0, ["answer", "hits", "of", "base_hits", "base_of"]].tolist() == ["news", 40, 50, 0, 50]
     assert told.at[1, "answer"] == "deals"
+
+
+def test_a_reason_says_which_end_of_a_feature_goes_with_leaving():
+    effects = pd.DataFrame(
+        {"feature": ["orders", "days_away", "kinds"], "strength": [1.0, 0.8, 0.1], "direction": [-0.9, 0.8, 0.2]}
+    )
+    with speaking("en"):
+        told = [leaving.reason(name, effects) for name in ("orders", "days_away", "kinds", "actions")]
+    assert told[:3] == ["orders (low)", "days away (high)", "kinds of events done"] and told[3] == "actions"
+    risks = pd.DataFrame(
+        {"risk": [0.9, 0.2], "reason_1": ["orders", "kinds"], "reason_2": [None, None]}, index=["a", "b"]
+    )
+    listed = leaving.risk_list(risks, effects, 0.5)
+    assert listed.to_dict("records") == [{"user_id": "a", "risk": 0.9, "reason_1": "订单数偏低", "reason_2": ""}]
 
 
 # Outreach

@@ -12,10 +12,23 @@ from opslib.sentences.users import pp
 from opslib.sentences.users_people import feature
 from opslib.text import say
 
+ONE_WAY = 0.5  # rank correlation of a feature with its part of the risk from which one end of it raises the risk
 CALIBRATED = 0.03  # the largest gap between predicted and observed in a tenth, as a share
 
 
-def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int, book: pd.DataFrame) -> Finding:
+def reason(name: str, effects: pd.DataFrame) -> str:
+    """A feature with the end of it that goes with leaving, where one of them clearly does."""
+    way = dict(zip(effects["feature"], effects["direction"], strict=True)).get(name, 0.0)
+    if not abs(way) >= ONE_WAY:
+        return feature(name)
+    if way > 0:
+        return say(zh="{f}偏高", en="{f} (high)", f=feature(name))
+    return say(zh="{f}偏低", en="{f} (low)", f=feature(name))
+
+
+def risk(
+    scored: pd.DataFrame, drivers: pd.DataFrame, effects: pd.DataFrame, at_least: float, days: int, book: pd.DataFrame
+) -> Finding:
     """How many of those here are about to leave, and why; of a `book` with a state withheld no whole sum is told."""
     n, of = int((scored["risk"].astype(float) >= at_least).sum()), len(scored)
     states = book.loc[book["state"].isin(HERE), "users"]
@@ -24,7 +37,7 @@ def risk(scored: pd.DataFrame, drivers: pd.DataFrame, at_least: float, days: int
         say(
             zh="首要原因多是「{why}」（{share}）",
             en="the first reason is mostly “{why}” ({share})",
-            why=feature(drivers.iloc[0]["feature"]),
+            why=reason(drivers.iloc[0]["feature"], effects),
             share=text.percent(drivers.iloc[0]["share"], 0),
         )
         if len(drivers)
@@ -113,8 +126,8 @@ def risk_note(model: ChurnModel, days: int, part: int = 1) -> str:
     )
 
 
-def risk_list(scored: pd.DataFrame, at_least: float) -> pd.DataFrame:
+def risk_list(scored: pd.DataFrame, effects: pd.DataFrame, at_least: float) -> pd.DataFrame:
     """Users at risk, the highest first, with what raises it most."""
     rows = scored[scored["risk"].astype(float) >= at_least].sort_values("risk", ascending=False, kind="stable")
-    reasons = {c: [feature(v) if isinstance(v, str) else "" for v in rows[c]] for c in ("reason_1", "reason_2")}
+    reasons = {c: [reason(v, effects) if isinstance(v, str) else "" for v in rows[c]] for c in ("reason_1", "reason_2")}
     return rows.assign(**reasons).rename_axis("user_id").reset_index()[["user_id", "risk", "reason_1", "reason_2"]]

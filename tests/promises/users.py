@@ -60,7 +60,8 @@ def _churn(tables: engine.Tables, seed: int, earlier: int) -> Measured:
     ).to_pandas()  # fmt: skip
     quality = slipping.learn(days).quality
     worst = quality.worst
-    of = f"AUC {quality.auc:.3f}, {quality.n:,} predictions, worst where {worst['predicted']:.0%} was predicted"
+    chance = f"{100 * quality.gap_by_chance():.2f} by chance alone"
+    of = f"AUC {quality.auc:.3f}, {quality.n:,} predictions, worst where {worst['predicted']:.0%} was predicted; {chance}"
     return within(
         f"sample {seed} until {last}, worst tenth ({of})", abs(100 * worst["gap"]), most=POINTS, unit=" points"
     )
