@@ -302,7 +302,7 @@ def test_groups_of_very_few_users_are_not_drawn():
         figure = figures.bars(frame, label="channel", value="rate")
     drawn = words(figure)
     assert "b" not in drawn and {"a", "c"} <= set(drawn)
-    assert "1 groups of under 5 users not drawn" in figure.caption
+    assert "1 group of under 5 users not drawn" in figure.caption
     privacy._asked["min_group"] = 0
     try:
         assert "b" in words(figures.bars(frame, label="channel", value="rate"))
