@@ -624,6 +624,21 @@ def test_an_empty_list_has_its_heads(run_dir):
     assert (run_dir / "lists" / "none.csv").read_text(encoding="utf-8-sig").strip() == '"user_id","value"'
 
 
+def test_what_a_run_leaves_does_not_show_in_which_order_its_sums_were_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPSLIB_RUN_DIR", str(tmp_path))
+    one, other = 0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1
+    assert one != other
+
+    def shown(value):
+        frame = pd.DataFrame({"user_id": ["u1"] * 5, "value": [value, -value * 1e9, 0.0, np.nan, 1e-300]})
+        told = Finding("x", "info", "x", value=value, low=value, high=value)
+        page = made(lambda: (section("t", told, table=frame), write_list("all", frame)))
+        return page, (tmp_path / "lists" / "all.csv").read_bytes()
+
+    assert shown(one) == shown(other)
+    assert b"0.6\n" in shown(one)[1] and b"-600000000\n" in shown(one)[1] and b"1e-300" in shown(one)[1]
+
+
 @pytest.mark.parametrize("name", ["../x", "A", "", "a b", "x" * 90, ".hidden", "a/b"])
 def test_a_list_has_a_plain_name(run_dir, name):
     with pytest.raises(UsageError, match="write_list"):

@@ -107,7 +107,7 @@ def leaders(items: pd.DataFrame, *, hits: str, of: str, most: int = 10) -> pd.Da
     """Items by the lower bound of their rate, drawn to their category's: `shrink_by_group`, best first."""
     if not items[hits].sum():
         raise TooLittleError(say(zh="没有读完数据，无法排序", en="nobody tracks completions: nothing to rank"))
-    rows = items[items[of] >= items[hits]]
+    rows = items[items[of] >= items[hits]].sort_values("content_id")  # a fit's last digits show the order of its rows
     return shrink_by_group(rows, hits=hits, of=of, group="category").nlargest(most, "low").reset_index(drop=True)
 
 

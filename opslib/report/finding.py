@@ -244,8 +244,8 @@ def _clean(value: Any) -> Any:
         return None
     if isinstance(value, Decimal):
         value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return float(f"{value:.12g}") if math.isfinite(value) else None  # further digits show the order of a sum
     if isinstance(value, dt.date | dt.datetime):
         return value.isoformat()
     return value if isinstance(value, str | int | float) else str(value)

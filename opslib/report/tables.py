@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,7 +131,7 @@ def safe(value: Any) -> Any:
 
 
 def csv_text(data: dict[str, Any]) -> str:
-    """The table as CSV with its labels as heads, formula-safe; of 12 digits, beyond which a sum shows its order."""
+    """The table as CSV with its labels as heads, formula-safe."""
     held = StringIO()
     writer = csv.writer(held, lineterminator="\r\n")
     writer.writerow([safe(c["label"]) for c in data["columns"]])
@@ -144,8 +143,6 @@ def csv_text(data: dict[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return " ".join("" if v is None else f"{v:g}" for v in value)
-    if isinstance(value, float) and math.isfinite(value):
-        value = float(f"{value:.12g}")
     return "" if missing(value) else safe(value)
 
 
