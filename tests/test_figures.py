@@ -354,3 +354,9 @@ def test_the_columns_of_a_matrix_need_a_head_only_when_they_are_numbers():
     named = {"row": "category", "column": "event", "n": ""}
     assert not figures.matrix(rates, **named).axes[0].get_xlabel()
     assert figures.matrix(rates, **named, column_title="Event").axes[0].get_xlabel() == "Event"
+
+
+def test_each_state_of_a_user_has_a_colour_of_its_own():
+    from opslib.metrics.states import STATES
+
+    assert len({figures.colour(state) for state in [*STATES, "unseen"]}) == 6

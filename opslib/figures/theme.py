@@ -37,6 +37,7 @@ FIXED = {
     "act": "#b42318", "watch": "#9a5b00", "good": "#1a7f37", "info": SOFT,
     "ios": _BLUE, "android": _GREEN, "web": _ORANGE, "mini_program": _VIOLET,
     "new": _BLUE, "retained": _GREEN, "current": _GREEN, "resurrected": _VIOLET, "returning": _VIOLET, "dormant": _ORANGE, "lost": _BROWN,
+    "active": _VIOLET, "silent": _PINK, "churned": _BROWN, "unseen": "#7d8590",
     "control": SOFT, "paid": _ORANGE, "free": _GREEN, "offline": _BROWN, "PGC": _BLUE, "UGC": _ORANGE,
     "actual": INK, "forecast": _BLUE, "pace": SOFT, "other": "#7d8590", "(none)": "#7d8590", "(other)": "#7d8590",
 }  # fmt: skip
