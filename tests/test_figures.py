@@ -360,3 +360,21 @@ def test_each_state_of_a_user_has_a_colour_of_its_own():
     from opslib.metrics.states import STATES
 
     assert len({figures.colour(state) for state in [*STATES, "unseen"]}) == 6
+
+
+def test_every_band_of_a_flow_is_to_be_seen():
+    """Each state's bands keep their own colour in the palette of the picture: none turns into paper or into another's."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    states = ["new", "active", "retained", "silent", "churned", "unseen"]
+    frame = pd.DataFrame({"from_state": states, "to_state": states, "users": 100})
+    drawn = figures.flows(frame, source="from_state", target="to_state", order=states)
+    with Image.open(BytesIO(drawn.small()[0])) as image:
+        middle = np.asarray(image.convert("RGB"))[:, image.width // 2]
+    shown = {tuple(p) for p in middle if min(p) < 240}
+    for state in states:
+        wanted = np.array([int(figures.colour(state)[i : i + 2], 16) for i in (1, 3, 5)]) * 0.35 + 255 * 0.65
+        assert min(np.abs(np.array(p) - wanted).max() for p in shown) < 12, state

@@ -37,7 +37,7 @@ FIXED = {
     "act": "#b42318", "watch": "#9a5b00", "good": "#1a7f37", "info": SOFT,
     "ios": _BLUE, "android": _GREEN, "web": _ORANGE, "mini_program": _VIOLET,
     "new": _BLUE, "retained": _GREEN, "current": _GREEN, "resurrected": _VIOLET, "returning": _VIOLET, "dormant": _ORANGE, "lost": _BROWN,
-    "active": _VIOLET, "silent": _PINK, "churned": _BROWN, "unseen": "#7d8590",
+    "active": _INDIGO, "silent": _PINK, "churned": _BROWN, "unseen": _ORANGE,
     "control": SOFT, "paid": _ORANGE, "free": _GREEN, "offline": _BROWN, "PGC": _BLUE, "UGC": _ORANGE,
     "actual": INK, "forecast": _BLUE, "pace": SOFT, "other": "#7d8590", "(none)": "#7d8590", "(other)": "#7d8590",
 }  # fmt: skip
@@ -104,12 +104,13 @@ class Drawing(Figure):
 
     alt: str = ""
     caption: str = ""
+    colours: int = 24  # of its palette; a figure whose transparent parts overlap needs more
 
     def draw(self, renderer: Any) -> None:
         with mpl.rc_context(rc()):
             super().draw(renderer)
 
-    def small(self, dpi: int = DPI, colours: int = 24) -> tuple[bytes, tuple[int, int]]:
+    def small(self, dpi: int = DPI) -> tuple[bytes, tuple[int, int]]:
         """The drawing as lossless WebP with a palette, and its size in pixels: no visible loss, a third less than PNG."""
         from PIL import Image
 
@@ -118,7 +119,7 @@ class Drawing(Figure):
         agg.draw()
         size = agg.get_width_height()
         image = Image.frombuffer("RGBA", size, agg.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
-        image = image.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        image = image.quantize(self.colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         palette = image.getpalette() or []
         image.putpalette([255 if level >= 248 else level for level in palette])  # paper stays white
         image = image.convert("RGB")
