@@ -185,7 +185,7 @@ def flows(
         t=privacy.together(ends[1]),
         parts=ax_.listed(said, 6),
     )
-    figure.caption, figure.colours = small, 96
+    figure.caption = small
     return figure
 
 

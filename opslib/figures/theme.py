@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -24,6 +25,8 @@ from opslib.errors import TooLittleError
 WIDTH = 7.0  # inches: a phone shows this at 390 px, where 13 points are 10 px
 WIDE = 8.6  # where cells, panels or names beside names need the room
 DPI = 112
+COLOURS = (24, 32, 40, 64, 96)  # of a picture's palette, as many as keep
+LEVELS_OFF, SHARE_OFF = 32, 0.003  # all but this share of pixels within so many of 255 levels
 SHOWN = 80  # pixels of a desktop an inch
 INK, SOFT, LINE = "#1b1f24", "#57606a", "#d8dee4"
 
@@ -104,7 +107,6 @@ class Drawing(Figure):
 
     alt: str = ""
     caption: str = ""
-    colours: int = 24  # of its palette; a figure whose transparent parts overlap needs more
 
     def draw(self, renderer: Any) -> None:
         with mpl.rc_context(rc()):
@@ -118,11 +120,7 @@ class Drawing(Figure):
         self.dpi = dpi
         agg.draw()
         size = agg.get_width_height()
-        image = Image.frombuffer("RGBA", size, agg.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
-        image = image.quantize(self.colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        palette = image.getpalette() or []
-        image.putpalette([255 if level >= 248 else level for level in palette])  # paper stays white
-        image = image.convert("RGB")
+        image = _paletted(Image.frombuffer("RGBA", size, agg.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB"))
         held = BytesIO()
         image.save(held, "WEBP", lossless=True, method=4, quality=100)
         return held.getvalue(), size
@@ -133,6 +131,20 @@ class Drawing(Figure):
             "text/html": f'<img src="data:image/webp;base64,{data}" alt="{escape(self.alt)}" width="{self.get_figwidth() * SHOWN:.0f}">',
             "text/plain": self.alt,
         }
+
+
+def _paletted(image: Any) -> Any:
+    """The picture in as few colours as it can bear: many hues, or transparent parts that overlap, need more of them."""
+    from PIL import Image
+
+    for colours in COLOURS:
+        kept = image.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        kept.putpalette([255 if level >= 248 else level for level in kept.getpalette()])  # paper stays white
+        kept = kept.convert("RGB")
+        off = np.abs(np.asarray(kept, dtype=np.int16) - np.asarray(image, dtype=np.int16)).max(axis=2)
+        if (off > LEVELS_OFF).mean() <= SHARE_OFF:
+            break
+    return kept
 
 
 def canvas(height: float, width: float = WIDTH, columns: int = 1, rows: int = 1, **shared: Any) -> tuple[Drawing, Any]:
