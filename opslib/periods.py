@@ -38,6 +38,8 @@ class Reporting:
     @property
     def open_until(self) -> dt.date:
         """The last day of the period after it: what is found until then is news of this one."""
+        if self.grain == "days":
+            return self.end + (self.end - self.start) + dt.timedelta(days=1)
         return _next(_next(self.start, self.grain), self.grain) - dt.timedelta(days=1)
 
     @property

@@ -284,7 +284,7 @@ def test_comparisons_that_were_not_judged_are_not_counted_as_unmoved():
     found = abtest.comparisons(pd.concat(rows, ignore_index=True), a_test())
     assert "其余 1 项" in told.others(found, a_test(), [], 0.01)[0].text
     assert "不足以判断" in told.others(found[found.metric != "read"], a_test(), [], 0.01)[0].text
-    parts = pd.DataFrame({"segment": ["s", "t"], "p": [0.5, np.nan], "p_bh": [0.5, np.nan]})
+    parts = pd.DataFrame({"segment": ["s", "t"], "p": [0.5, np.nan], "p_adjusted": [0.5, np.nan]})
     assert told.segments(parts, "platform").text.startswith("1 个")
     assert "不足以判断" in told.segments(parts[1:], "platform").text
 
@@ -363,7 +363,17 @@ def test_a_chance_is_never_called_certain_and_a_small_loss_not_none():
     assert said == "“b” is most likely the best, with a chance of >99.9%; shipping it is expected to lose under 0.1 pp."
 
 
-@pytest.mark.parametrize(("verdict", "level"), [("undecided", "watch"), ("ship", "info")])
+@pytest.mark.parametrize(
+    ("verdict", "level"),
+    [
+        ("undecided", "watch"),
+        ("few", "watch"),
+        ("running", "watch"),
+        ("whale", "watch"),
+        ("ship", "info"),
+        ("harm", "info"),
+    ],
+)
 def test_too_few_users_are_a_worry_only_where_the_test_did_not_decide(verdict, level):
     few = ablooks.Reach(detectable=0.04, wanted=0.02, power=0.3, needed=7000, n=1800)
     assert experiment_effects.power(few, a_test(), 0.1, verdict).level == level

@@ -835,3 +835,17 @@ def test_authors_alike_are_not_all_surely_above_average_and_one_far_above_is():
     found = content_groups.authors(table).set_index("author_id")
     assert found.low["a29"] > 1.8
     assert (found.drop("a29").low > 1).sum() <= 3, "as many as chance allows of 29, not all of them"
+
+
+def test_a_group_of_one_item_leaves_the_share_of_the_others_unsure():
+    """Nothing tells how much the opens of a single item vary: its neighbour's share is not surer for that."""
+
+    def of(sizes: dict[str, list[float]]) -> pd.DataFrame:
+        items = pd.DataFrame([(by, n) for by, all_ in sizes.items() for n in all_], columns=["category", "opens"])
+        counts = items.groupby("category").agg(published=("opens", "size"), opens=("opens", "sum")).reset_index()
+        return content_groups.supply(counts.assign(impressions=100.0), items, "category").set_index("category")
+
+    alone = of({"a": [100.0], "b": [4.0, 5.0, 6.0]})
+    assert np.isnan(alone.low["a"]) and alone.high["b"] / alone.low["b"] > 10
+    steady = of({"a": [50.0, 50.0], "b": [4.0, 5.0, 6.0]})
+    assert steady.high["b"] / steady.low["b"] < 1.6

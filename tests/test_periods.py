@@ -87,3 +87,4 @@ def test_what_is_found_in_the_period_after_is_news_of_the_one_before():
     span = (dt.date(2026, 1, 1), dt.date(2026, 6, 28))
     assert periods.reporting(span, "week", "2026-01-25").open_until == dt.date(2026, 2, 1)
     assert periods.reporting(span, "month", "2026-01-31").open_until == dt.date(2026, 2, 28)
+    assert periods.between(span, "2026-01-01", "2026-01-14").open_until == dt.date(2026, 1, 28)

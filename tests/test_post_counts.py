@@ -146,3 +146,25 @@ def test_the_page_says_what_is_assumed_of_posts_and_what_cannot_be_known(lang, w
         told = beside.lists_note(content_lists.Rules(), table)
     assert words in told and text.write(2 ** table["power"].iloc[0], "times") in told
     assert ("chance of being wrong leaves that out" if lang == "en" else "判错概率不含这部分") in told
+
+
+def test_a_push_that_would_bring_next_to_nothing_is_on_no_list():
+    """Responses that do not grow with reach: three times the reach of a good post brings no more of them."""
+    items, _ = world(1, independent, power=0.0)
+    table = content_lists.judged(items)
+    boosts = table[table["decision"] == "boost"]
+    usual = (table["week"] * table["expected"] / table["impressions"])[boosts.index]
+    assert table["power"].iloc[0] < 0.05 and (boosts["gain"] > 0.01 * usual).all() and (boosts["gain_low"] >= 0).all()
+
+
+def test_no_dispersion_is_larger_than_all_the_spread_there_is_and_then_nothing_tells_it():
+    rng = np.random.default_rng(3)
+    kinds = pd.DataFrame({"likes": rng.poisson(20, 60), "shares": rng.poisson(5, 60)}).astype(float)
+    reach = pd.Series(np.exp(rng.normal(8, 0.9, 60)))
+    found = post_counts.noise(kinds, pd.Series(25.0, index=kinds.index), reach, pd.Series("a", index=kinds.index))
+    assert found.told in ("kinds", "reach", "nothing") and 1.0 <= found.dispersion < 1.6
+    same = kinds.assign(likes=20.0, shares=5.0)
+    assert (
+        post_counts.noise(same, pd.Series(25.0, index=kinds.index), reach, pd.Series("a", index=kinds.index)).told
+        == "nothing"
+    )

@@ -35,6 +35,7 @@ def possible(events: ir.Table, funnel: Funnel) -> bool:
     """
     in_order = funnel.order == "ordered" and funnel.entry in ("best", "first") and not funnel.attempts
     plain = not (funnel.exclusions or funnel.hold or any(funnel.optional)) and len(funnel.units) == 1
+    plain = plain and "session" not in funnel.units  # sessions are found first
     names = [_events(step) for step in funnel.steps]
     apart = len(names) > 1 and all(names) and all(not a & b for a, b in pairwise(names))
     return in_order and plain and apart and _engine(events) == "duckdb"
@@ -81,8 +82,8 @@ def _tied_depths(events: ir.Table, funnel: Funnel, tied: ir.Table) -> ir.Table:
     for i in funnel.numbers[1:]:
         entry = rows[f"e{i - 1}"]
         entry = (entry.min() if funnel.entry == "first" else entry.max()).over(before)
-        in_time = rows[f"m{i}"] & (rows.t - entry <= (funnel.window * 1_000_000 if funnel.window else FAR))
-        rows = rows.mutate(**{f"e{i}": ibis.ifelse(in_time, entry, ibis.null())})
+        reached = rows[f"m{i}"] & (rows.t - entry <= (funnel.window * 1_000_000 if funnel.window else FAR))
+        rows = rows.mutate(**{f"e{i}": ibis.ifelse(reached, entry, ibis.null())})
     deepest = ibis.cases(*((rows[f"e{i}"].notnull(), i) for i in reversed(funnel.numbers)), else_=0)
     return rows.group_by("u0").agg(depth=deepest.max()).select("depth")
 

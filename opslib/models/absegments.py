@@ -46,4 +46,4 @@ def segmented(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.Data
     if not parts:
         raise TooLittleError(say(zh="没有可比的分群", en="no segment has both arms"))
     out = pd.concat(parts, ignore_index=True)
-    return out.assign(p_bh=readout.corrected(out.p, "bh"))
+    return out.assign(p_adjusted=readout.corrected(out.p, "bh"))

@@ -200,7 +200,7 @@ def lowest(row: Any) -> float:
 def adjusted(sums: pd.DataFrame, test: Test, *, alpha: float = 0.05) -> pd.DataFrame:
     """The same comparisons with the users' own past taken out (CUPED).
 
-    One row per (metric, variant): columns as `comparisons` and `reduction`, the share of variance removed. A metric whose
+    One row per (metric, variant): columns as `readout.readout` and `reduction`, the share of variance removed. A metric whose
     past does not vary (an event that nobody could do before) is left out: there is nothing to adjust by.
 
     Definition: y − theta (x − mean of x), with one theta a metric, pooled within arms; x is the same metric before exposure.

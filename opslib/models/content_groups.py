@@ -148,9 +148,10 @@ def supply(counts: pd.DataFrame, items: pd.DataFrame, by: str) -> pd.DataFrame:
     )
     opens = items[items[by].isin(table[by])].groupby(by)["opens"]
     spread = table[by].map(opens.size() * opens.var(ddof=1))
+    unsure = spread.fillna(table["opens"] ** 2)  # one item tells no spread: its opens may as well be none or double
     with np.errstate(all="ignore"):  # a share moves with its own sum, and against that of all others
         own = spread / table["opens"] ** 2
-        rest = (spread.sum() - spread) / (table["opens"].sum() - table["opens"]) ** 2
+        rest = (unsure.sum() - unsure) / (table["opens"].sum() - table["opens"]) ** 2
     error = ((1 - table["demand"]) * np.sqrt(own + rest)).where(table["demand"].between(0, 1, inclusive="neither"))
     table["demand_ratio"] = table["demand"] / table["supply"]
     table = table.assign(

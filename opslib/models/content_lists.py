@@ -15,6 +15,7 @@ from opslib.models.indices import above, gamma_prior, indices
 from opslib.text import say
 
 OUTCOMES = ("completes", "opens", "reactions")
+LEAST_GAIN = 0.01  # of what average items bring in an item's place: less is no reason to act
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def judged(items: pd.DataFrame, rules: Rules | None = None, *, by: str = "catego
     gain, gain_low, gain_high : float   responses more each week if its impressions went to average items (cull), or if
                      it took `boost_times` as many from average items (boost); of the same audience where weeks are not
                      known; blank while testing
-    power, dispersion, told : float, float, str   of posts only: `models.post_counts`
+    power, learnt, dispersion, told : float, bool, float, str   of posts only: `models.post_counts`; whether the power was
+                     learnt from them
 
     Definition: culled if the true index is below `cull_below` with chance `sure` and the item is still shown; boosted if
     it is above `boost_above` with that chance; neither where that would lose. Exposure decides nothing by itself:
@@ -147,7 +149,7 @@ def _posts(items: pd.DataFrame, by: str) -> pd.DataFrame:
     kinds, reach = _responses(items), items["impressions"].astype(float)
     expected, power = post_counts.usual(kinds.sum(axis=1), reach, items[by])
     noise = post_counts.noise(kinds, expected, reach, items[by])
-    own = {"power": power, "dispersion": noise.dispersion, "told": noise.told}
+    own = {"power": power, "learnt": post_counts.varied(reach), "dispersion": noise.dispersion, "told": noise.told}
     return items.assign(hits=kinds.sum(axis=1), expected=expected, **own)
 
 
@@ -170,7 +172,7 @@ def _decided(table: pd.DataFrame, low: np.ndarray, high: np.ndarray, rules: Rule
 
 
 def _gains(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
-    """What decisions bring; those that lose keep testing.
+    """What decisions bring; those that may lose, or gain next to nothing, keep testing.
 
     Impressions that average items get, or give up, are their last ones, worth the power of reach times their mean.
     """
@@ -187,7 +189,8 @@ def _gains(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
         "gain_low": gain(table["high"], table["low"]),
         "gain_high": gain(table["low"], table["high"]),
     }
-    worth = gains["gain"] >= 0  # a gem that nobody was shown last week brings none more, and stays
+    # Nothing that may lose; and of what was shown, nothing that gains next to nothing. A gem that nobody was shown last week stays.
+    worth = (gains["gain_low"] >= 0) & ((gains["gain"] > LEAST_GAIN * usual) | ~(table["week"] > 0))
     told = {name: values.where(worth) for name, values in gains.items()}
     return table.assign(decision=table["decision"].where(worth, KEEP), wrong=table["wrong"].where(worth), **told)
 

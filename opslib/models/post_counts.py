@@ -18,7 +18,7 @@ class Noise:
     """How many times as variable as independent counts the counts of a post are, and what says so.
 
     `told`: kinds (the kinds of reaction of one post disagree by so much), reach (the spread falls so fast with reach), or
-    nothing (one kind, and reach that does not differ: then the whole spread counts as chance).
+    nothing (neither does, or it would be more than all the spread there is: then the whole spread counts as chance).
     """
 
     dispersion: float
@@ -67,8 +67,8 @@ def noise(kinds: pd.DataFrame, expected: pd.Series, reach: pd.Series, group: pd.
     told = {name: value for name, value in found.items() if np.isfinite(value)}
     if not told:
         return Noise(max(1.0, _whole(hits, expected)), "nothing")
-    name = max(told, key=lambda name: told[name])
-    return Noise(max(1.0, min(told[name], _whole(hits, expected))), name)
+    name, whole = max(told, key=lambda name: told[name]), _whole(hits, expected)
+    return Noise(max(1.0, whole), "nothing") if told[name] >= whole else Noise(max(1.0, told[name]), name)
 
 
 def _whole(hits: pd.Series, expected: pd.Series) -> float:

@@ -245,7 +245,9 @@ def _clean(value: Any) -> Any:
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, float):
-        return float(f"{value:.12g}") if math.isfinite(value) else None  # further digits show the order of a sum
+        if not math.isfinite(value):
+            return None
+        return value if value.is_integer() else float(f"{value:.12g}")  # further digits show the order of a sum
     if isinstance(value, dt.date | dt.datetime):
         return value.isoformat()
     return value if isinstance(value, str | int | float) else str(value)

@@ -138,4 +138,4 @@ def _steady(values: Any) -> Any:
     with np.errstate(all="ignore"):
         scale = 10.0 ** (11 - np.floor(np.log10(np.abs(values))))
         kept = np.round(values * scale) / scale
-    return np.where(np.isfinite(scale) & (scale > 0), kept, values)
+    return np.where(np.isfinite(scale) & (scale > 0) & (values != np.floor(values)), kept, values)

@@ -201,9 +201,9 @@ def generations(rows: pd.DataFrame) -> list[Finding]:
 
 
 def grown(trees: pd.DataFrame) -> list[Finding]:
-    """How much of what invitations brought hangs on the largest trees, and how deep the deepest goes."""
-    if trees.empty:
-        return []
+    """How much of what invitations brought hangs on the largest trees of many, and how deep the deepest goes."""
+    if len(trees) <= LARGEST:
+        return []  # they hold everything
     all_of_them, top = int(trees.invited.sum()), trees.head(LARGEST)
     words = say(zh="{n} 棵邀请树共带来 {all} 人；最大的 {k} 棵占 {share}，最深 {depth} 代。", en="{n} brought {all}; the largest {k} of them hold {share}, the deepest reaches generation {depth}.",
                 n=text.some(len(trees), "invitation tree"), all=text.some(all_of_them, "user"), k=len(top), share=text.percent(share := float(top.invited.sum() / all_of_them)),

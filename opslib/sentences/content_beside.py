@@ -73,10 +73,22 @@ def _joined(*sentences: str) -> str:
 
 def _posts(table: pd.DataFrame) -> list[str]:
     """What items that carry their own counts are compared with, and what of their spread is chance."""
+    grows = (
+        say(
+            zh="触达翻倍，回应约为 {twice}，收益也按此递减",
+            en="twice the reach goes with {twice} the responses, and gains follow that",
+            twice=text.write(2 ** table["power"].iloc[0], "times"),
+        )
+        if table["learnt"].iloc[0]
+        else say(
+            zh="假定回应与触达成正比（内容太少或触达相近，无从估计）",
+            en="responses are taken to grow as reach does, which too few items, or reach too much alike, cannot tell",
+        )
+    )
     alike = say(
-        zh="这些内容只有总数，与类目相同、触达同样多的平均内容比较：触达翻倍，回应约为 {twice}，收益也按此递减。",
-        en="These items tell totals only, and are compared with the average item of the category with as much reach: twice the reach goes with {twice} the responses, and gains follow that.",
-        twice=text.write(2 ** table["power"].iloc[0], "times"),
+        zh="这些内容只有总数，与类目相同、触达同样多的平均内容比较：{grows}。",
+        en="These items tell totals only, and are compared with the average item of the category with as much reach: {grows}.",
+        grows=text.Clean(grows),
     )
     left = say(
         zh="投放、关注者、当天与运气会让一条内容的各种回应一起涨落，只凭一个总数无法与吸引力区分，判错概率不含这部分：曝光靠投放买来的内容指数会偏低，处理前先核对。",
@@ -103,7 +115,7 @@ def _told(how: str) -> str:
             en="by how fast the spread falls with reach, plus one standard error",
         ),
         "nothing": say(
-            zh="只有一种回应或内容太少、触达又相近，无从估计，全部差异都算作偶然",
-            en="with one kind of response or few items, and reach that hardly differs, nothing tells: the whole spread counts as chance",
+            zh="几种互动与触达都无从估计，全部差异都算作偶然",
+            en="neither the kinds of response nor reach tells it: the whole spread counts as chance",
         ),
     }[how]

@@ -180,7 +180,7 @@ def _guard(row: Any, margin: float) -> Finding:
 
 def segments(table: pd.DataFrame, segment: str) -> Finding:
     """Whether any segment differs from no effect after correction; never more than a hint."""
-    sure = table[table.p_bh < 0.05]
+    sure = table[table.p_adjusted < 0.05]
     names = text.Clean(say(zh="、", en=", ").join(dict.fromkeys(columns.value_name(segment, s) for s in sure.segment)))
     judged = int(table.p.notna().sum())
     words = (
@@ -232,7 +232,7 @@ def power(reach: Reach, test: Test, lift: float, verdict: str = "undecided") -> 
     enough = reach.n >= reach.needed
     return Finding(
         "experiment.power",
-        "info" if enough or verdict != "undecided" else "watch",
+        "info" if enough or verdict in ("ship", "reject", "harm") else "watch",
         say(
             zh="以现有样本，八成把握能发现的最小差异为 {mde}；发现相对 {lift} 的提升的把握为 {power}，达到八成需每组 {needed} 人。",
             en="With these users the smallest difference found with four-in-five power is {mde}; a lift of {lift} is found with {power}, and needs "

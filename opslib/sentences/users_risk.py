@@ -12,7 +12,7 @@ from opslib.sentences.users import pp
 from opslib.sentences.users_people import feature
 from opslib.text import say
 
-ONE_WAY = 0.5  # rank correlation of a feature with its part of the risk from which one end of it raises the risk
+ONE_WAY = 0.8  # rank correlation of a feature with its part of the risk from which one end of it raises the risk
 CALIBRATED = 0.03  # the largest gap between predicted and observed in a tenth, as a share
 
 

@@ -126,9 +126,14 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
 
 def title(now: Reporting) -> str:
     """Whose report it is: the week's or the month's."""
-    if now.grain == "month":
-        return say(zh="经营月报 {name}", en="Monthly report {name}", name=now.name)
-    return say(zh="经营周报 {name}", en="Weekly report {name}", name=now.name)
+    month = now.grain == "month"
+    kind = say(zh="经营月报", en="Monthly report") if month else say(zh="经营周报", en="Weekly report")
+    return f"{kind} {now.name}"
+
+
+def retention_title(now: Reporting) -> str:
+    each = say(zh="月", en="month") if now.grain == "month" else say(zh="周", en="week")
+    return say(zh="次日留存率，按注册{each}", en="Day-1 retention by cohort {each}", each=each)
 
 
 def verdict(card: pd.DataFrame) -> str:
