@@ -97,7 +97,7 @@ def _exporter() -> Any:
 def _model(notebook: Any, run: dict[str, Any]) -> dict[str, Any]:
     stated = parts(notebook)
     head = next((p for p in stated if p["kind"] == "headline"), None)
-    title = (head["title"] if head else question(notebook, run["lang"])) or run["module"]
+    title = titled(notebook, run["lang"]) or run["module"]
     sections = [p for p in stated if p["kind"] == "section"]
     steps = actions(notebook)
     terms = [t for p in sections for t in p["definitions"]]
@@ -131,6 +131,12 @@ def asset(name: str) -> str:
     """A style sheet or script of the page, without the spaces at line starts."""
     text = resources.files("opslib").joinpath("templates", name).read_text(encoding="utf-8")
     return re.sub(r"(?m)^(\s+|// .*)", "", text).strip()
+
+
+def titled(notebook: Any, lang: str) -> str:
+    """The report's title; of a run that lacks data or failed before it has one, what its notebook asks."""
+    head = next((p for p in parts(notebook) if p["kind"] == "headline"), {})
+    return head.get("title", "") or question(notebook, lang)
 
 
 def question(notebook: Any, lang: str) -> str:

@@ -196,8 +196,11 @@ def _render(job: Job, aside: Path, record: dict[str, Any]) -> None:
     executed = aside / "executed.ipynb"
     notebook = nbformat.read(executed if executed.exists() else job.notebook, as_version=4)  # type: ignore[no-untyped-call]
     head = next((p for p in html.parts(notebook) if p["kind"] == "headline"), {})
-    title = head.get("title") or html.question(notebook, job.lang)  # a run that lacks data is known by what it asks
-    record |= {"title": title, "verdict": head.get("verdict", ""), "period": head.get("period", "")}
+    record |= {
+        "title": html.titled(notebook, job.lang),
+        "verdict": head.get("verdict", ""),
+        "period": head.get("period", ""),
+    }
     queries = aside / "queries.sql"
     record["queries"] = [_one_page(queries.read_text(encoding="utf-8"))] if queries.exists() else []
     record["lists"] = sorted(p.name for p in (aside / "lists").glob("*.csv"))
