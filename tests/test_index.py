@@ -340,3 +340,11 @@ def test_lost_memory_or_a_page_without_marks_does_no_harm(tmp_path):
     assert (two / "report.html").read_text() == "<p>old page</p>"
     (one / "report.html").unlink()
     index.build(tmp_path)
+
+
+def test_a_run_that_lacked_data_does_not_take_the_place_of_a_good_one(tmp_path):
+    run(tmp_path, "weekly_report", 1, title="好的")
+    run(tmp_path, "weekly_report", 2, status="lacking", error="没有 2019 年的数据", title="周报？")
+    page = built(tmp_path)
+    assert "好的" in page and "没有 2019 年的数据" in page
+    assert page.index("好的") < page.index("没有 2019 年的数据")

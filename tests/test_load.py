@@ -399,3 +399,9 @@ def test_a_second_load_at_the_same_time_is_refused(root, tmp_path):
     with warehouse.writing(root), pytest.raises(LockedError, match="being loaded by another process"):
         load(root, path)
     assert load(root, path).new == 1
+
+
+def test_a_column_that_is_nearly_one_of_the_contract_s_is_named_at_load(root, tmp_path):
+    (tmp_path / "e.csv").write_text("event_id,user_id,ts,event,ammount,mood\ne1,u1,2026-01-01 10:00:00,pay,5,fine\n")
+    said = str(load(root, tmp_path / "e.csv"))
+    assert "e.csv: 'ammount' is kept as a column of your own, and 'amount' stays empty" in said and "mood" not in said

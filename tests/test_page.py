@@ -414,8 +414,7 @@ def test_a_download_cannot_be_a_formula():
 
 
 def test_a_sum_in_another_order_is_the_same_download():
-    parts = [0.1, 0.2, 0.3]
-    sums = [sum(parts), sum(parts[::-1])]
+    sums = [0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1]  # `sum` compensates, from Python 3.12 on
     assert sums[0] != sums[1]
     pages = [made(lambda v=v: section("t", table=pd.DataFrame({"channel": ["a"], "amount": [v]}))) for v in sums]
     assert download(pages[0]) == download(pages[1]) and download(pages[0]).splitlines()[1] == "a,0.6"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class Typed:
         inner = f"SELECT {came}, {quoted(LINE)} FROM {quoted(raw.view)}"
         contract = {t: g for t, g in given.items() if t in self.spec.names}
         columns = [f"{self._typed(t, g, inner)} AS {quoted(t)}" for t, g in given.items()]
+        self._note_near(raw.label, given)
         nulls = [
             f"NULL::{rules.SQL_TYPES[c.type]} AS {quoted(c.name)}" for c in self.spec.columns if c.name not in given
         ]
@@ -86,6 +88,15 @@ class Typed:
             return rules.typed(column, given)
         self._note_clock(target, given)
         return rules.typed(column, given, self._to_utc(given, inner))
+
+    def _note_near(self, label: str, given: dict[str, Given]) -> None:
+        """A column of nobody's whose name is nearly that of one which the file lacks: it is kept, and that one stays empty."""
+        lacking = [name for name in self.spec.names if name not in given]
+        for name in set(given) - set(self.spec.names):
+            if near := get_close_matches(name.casefold(), lacking, n=1, cutoff=0.85):
+                self.notes[
+                    f"{label}: {name!r} is kept as a column of your own, and {near[0]!r} stays empty; did you mean that? Rename it in the file, or by a mapping"
+                ] = None
 
     def _note_clock(self, target: str, given: Given) -> None:
         """A column that a mapping renames comes from a foreign system, whose clock may be local; ours is UTC."""

@@ -249,8 +249,8 @@ def followed(table: pd.DataFrame, cull: pd.DataFrame | None, boost: pd.DataFrame
     if not lists:
         raise TooLittleError(
             say(
-                zh="此前没有同一数据源的报告留下名单，下次报告将在此跟进",
-                en="no earlier report of this source has left a list; the next one follows up here",
+                zh="此前没有更早时段的报告留下名单，下次报告将在此跟进",
+                en="no report of an earlier period has left a list; the next one follows up here",
             )
         )
     then = pd.concat(lists)[["content_id", "listed_as", "week", "index"]]

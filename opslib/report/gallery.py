@@ -108,9 +108,9 @@ def _groups(cards: dict[str, dict[str, list[Run]]], outputs: Path, lang: str) ->
 
 
 def _card(name: str, runs: list[Run], outputs: Path, room: dict[str, int], lang: str) -> str:
-    """One module: its newest good run, before it what has failed since."""
+    """One module: its newest good run, before it what has failed, or lacked data, since."""
     newest = runs[0]
-    good = next((r for r in runs if r["status"] in ("ok", "lacking")), None)
+    good = next((r for status in ("ok", "lacking") for r in runs if r["status"] == status), None)
     face = good or newest
     levels = " ".join(sorted({f["level"] for f in face["findings"]}))
     body = [_thumb(good, outputs, room) if good else "", _head(face, name, lang)]

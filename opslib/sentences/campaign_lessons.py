@@ -11,6 +11,7 @@ from opslib.figures import Drawing
 from opslib.models.campaign_effect import HELD, Guess
 from opslib.models.lessons import Facts, Planned, honest_roi, rules, unit_costs
 from opslib.models.retrospective import Campaign, Extra
+from opslib.privacy import small_rows
 from opslib.report.finding import Finding
 from opslib.sentences import campaign
 from opslib.sentences import campaign_origin as origin
@@ -174,16 +175,16 @@ def generations(rows: pd.DataFrame) -> list[Finding]:
     if not rows.accepted.any():
         words = say(zh="没有人通过邀请注册。", en="Nobody registered through an invitation.")
         return [Finding("campaign.tree", "info", words, metric="campaign.k")]
-    first, later = rows.iloc[0], rows[rows.generation > 0]
+    first, later = rows.iloc[0], rows[(rows.generation > 0) & ~small_rows(rows)]  # a sum would tell the one withheld
     out = [Finding("campaign.k.first", "info",
-                   say(zh="每个参与者带来 {k} 人（{span}），中位周期 {days} 天。", en="Each participant brought {k} ({span}), at a median cycle of {days} days.", k=f"{first.k:.2f}",
+                   say(zh="每个观察满一个周期的参与者带来 {k} 人（{span}），中位周期 {days} 天。", en="Each participant seen for a whole cycle brought {k} ({span}), at a median cycle of {days} days.", k=f"{first.k:.2f}",
                        span=text.Clean(text.interval(first.low, first.high, "decimal")), days=f"{first.cycle:.1f}"),
                    metric="campaign.generation", value=first.k, low=first.low, high=first.high, n=first.users, format="decimal", no_interval="too few")]  # fmt: skip
     if len(later):
         k = later.accepted.sum() / later.users.sum()
-        words = (say(zh="被邀请来的 {n} 人平均再带来 {k} 人，低于 1：传播靠第一代，不会自己延续。", en="The {n} invited brought {k} more each, under 1: it lives off the first generation and does not carry itself.",
+        words = (say(zh="被邀请来、观察满一个周期的 {n} 人平均再带来 {k} 人，低于 1：传播靠第一代，不会自己延续。", en="The {n} invited who were seen for a whole cycle brought {k} more each, under 1: it lives off the first generation and does not carry itself.",
                      n=text.number(later.users.sum()), k=f"{k:.2f}")
-                 if k < 1 else say(zh="被邀请来的 {n} 人平均再带来 {k} 人，不低于 1：传播在自己延续。", en="The {n} invited brought {k} more each, 1 or above: it carries itself.",
+                 if k < 1 else say(zh="被邀请来、观察满一个周期的 {n} 人平均再带来 {k} 人，不低于 1：传播在自己延续。", en="The {n} invited who were seen for a whole cycle brought {k} more each, 1 or above: it carries itself.",
                                    n=text.number(later.users.sum()), k=f"{k:.2f}"))  # fmt: skip
         out.append(
             Finding(

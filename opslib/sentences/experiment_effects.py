@@ -201,15 +201,15 @@ def segments(table: pd.DataFrame, segment: str) -> Finding:
     return Finding("experiment.segments", "info", words, metric=TERM)
 
 
-def novelty(trend: Trend, test: Test) -> Finding:
-    """Whether the effect fades or grows over the days of exposure."""
+def novelty(trend: Trend, test: Test, variant: str) -> Finding:
+    """Whether the effect of a variant fades or grows over the days of exposure."""
     kind = kind_of(test.metric)[1]
     sure = trend.p < 0.05
     words = (
-        say(zh="效果在各入组日之间没有明显趋势。", en="The effect shows no trend over the days of exposure.")
+        say(zh="「{arm}」的效果在各入组日之间没有明显趋势。", en="The effect of “{arm}” shows no trend over the days of exposure.", arm=arm_of(variant))
         if not sure
         else say(
-            zh="入组越晚效果越{way}：从 {first} 到 {last}。", en="The effect {way} over the days of exposure: from {first} to {last}.",
+            zh="「{arm}」入组越晚效果越{way}：从 {first} 到 {last}。", en="The effect of “{arm}” {way} over the days of exposure: from {first} to {last}.", arm=arm_of(variant),
             way=say(zh="小" if trend.slope < 0 else "大", en="falls" if trend.slope < 0 else "rises"),
             first=text.write(trend.first, kind, sign=True), last=text.write(trend.last, kind, sign=True),
         )

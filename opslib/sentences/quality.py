@@ -184,7 +184,7 @@ def _repeats(twice: pd.DataFrame, rows: int) -> Finding:
         )
     words = say(
         zh="{extra} 行疑似重复上报，占全部事件的 {share}。",
-        en="{extra} rows look sent twice, {share} of all events.",
+        en="Rows that look sent twice: {extra}, {share} of all events.",
         extra=text.number(extra),
         share=text.percent(share, 2),
     )
