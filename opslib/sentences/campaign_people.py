@@ -74,7 +74,7 @@ def came(who: pd.DataFrame) -> list[Finding]:
             no_interval="census",
         )
     ]
-    for row in part[(part.kind != "existing") & (part["size"] >= LEAST)].itertuples():
+    for row in part[part["size"] >= LEAST].itertuples():
         other = who[~who.took_part & (who.kind == row.kind) & (who["size"] > 0)]
         beside = (
             ""
