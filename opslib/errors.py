@@ -55,11 +55,11 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(choices)}" if choices else ""
 
 
-def nearest(name: str, known: Iterable[str]) -> tuple[str, list[str]]:
+def nearest(name: str, known: Iterable[str], *, alike: float = 0.6) -> tuple[str, list[str]]:
     """The known name that `name` misses by little, or ""; and all that is known, or nothing when that is much."""
     choices = sorted(map(str, known))
     by_fold = {c.casefold(): c for c in choices}
-    hits = get_close_matches(str(name).casefold(), by_fold, n=1, cutoff=0.6)
+    hits = get_close_matches(str(name).casefold(), by_fold, n=1, cutoff=alike)
     return (by_fold[hits[0]] if hits else ""), (choices if len(choices) <= 15 else [])
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opslib.contract import Column, Table
-from opslib.errors import ContractError
+from opslib.errors import ContractError, nearest
 from opslib.importers import rules, zones
 from opslib.importers.mapping import Mapping, expression, sources
 from opslib.importers.rows import RESERVED
@@ -93,9 +92,9 @@ class Typed:
         """A column of nobody's whose name is nearly that of one which the file lacks: it is kept, and that one stays empty."""
         lacking = [name for name in self.spec.names if name not in given]
         for name in set(given) - set(self.spec.names):
-            if near := get_close_matches(name.casefold(), lacking, n=1, cutoff=0.85):
+            if miss := nearest(name, lacking, alike=0.85)[0]:
                 self.notes[
-                    f"{label}: {name!r} is kept as a column of your own, and {near[0]!r} stays empty; did you mean that? Rename it in the file, or by a mapping"
+                    f"{label}: {name!r} is kept as a column of your own, and {miss!r} stays empty; did you mean that? Rename it in the file, or by a mapping"
                 ] = None
 
     def _note_clock(self, target: str, given: Given) -> None:

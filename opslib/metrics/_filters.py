@@ -162,3 +162,13 @@ def step_name(step: Step) -> str:
     event = step.get("event") or "*"
     event = event if isinstance(event, str) else "|".join(event)
     return f"{event} ({conditions})" if conditions else event
+
+
+def few(units: ir.Table) -> ir.Table:
+    """The same units (`u0`), packed into one list and unpacked again where the engine is DuckDB.
+
+    It then expects few and looks them up in the rows, not the rows in them: where there are none it reads no row again.
+    """
+    if _engine(units) != "duckdb":
+        return units
+    return units.agg(u0=units.u0.collect(distinct=True)).select(u0=ibis._.u0.unnest())

@@ -17,7 +17,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._filters import _engine, step_holds
+from opslib.metrics._filters import few, step_holds
 from opslib.metrics._funnel_plan import counted_by_entry, counted_tries
 from opslib.metrics._funnel_rules import Funnel
 
@@ -99,13 +99,3 @@ def _next(events: ir.Table, tried: ir.Table, funnel: Funnel, step: int) -> ir.Ta
         on.append(tried.t1 + ibis.interval(seconds=funnel.window) >= there._there)
     times = {name: _[name].min() for name in tried.columns if name != "user_id"}
     return tried.left_join(there, on).group_by("user_id").agg(**times, **{f"t{step}": _._there.min()})
-
-
-def few(units: ir.Table) -> ir.Table:
-    """The same units, packed into one list and unpacked again where the engine is DuckDB.
-
-    It then expects few and looks them up in the rows, not the rows in them: where there are none it reads no row again.
-    """
-    if _engine(units) != "duckdb":
-        return units
-    return units.agg(u0=units.u0.collect(distinct=True)).select(u0=_.u0.unnest())

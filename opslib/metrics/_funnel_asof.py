@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from ibis import _
 from ibis.expr import datatypes
 
-from opslib.metrics._filters import Step, _engine, step_holds, where_holds
+from opslib.metrics._filters import Step, _engine, few, step_holds, where_holds
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import FAR, Value, identified, in_time, unit
 
@@ -68,7 +68,7 @@ def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
         parts.append(level.select("u0", depth=ibis.ifelse(level.there == level["at"], TIED, i)))
         level = level.select("u0", "t1", at="there")
     units = ibis.union(*parts).group_by("u0").agg(depth=_.depth.max())
-    tied = _few(units.filter(units.depth == TIED))
+    tied = few(units.filter(units.depth == TIED))
     alone = units.filter(units.u0.notnull(), units.depth != TIED)
     return alone.select("depth").union(_tied_depths(events, funnel, tied))
 
@@ -155,13 +155,4 @@ def _earliest(tries: ir.Table, keys: list[str], step: int) -> ir.Table:
 def _tied(levels: list[ir.Table]) -> ir.Table:
     """The units with a tie at any level."""
     tied = [level.filter(level.tie).select("u0") for level in levels]
-    return _few(ibis.union(*tied) if tied[1:] else tied[0])
-
-
-def _few(units: ir.Table) -> ir.Table:
-    """The same units, each once, packed into one list and unpacked again.
-
-    So the engine expects few and looks them up in the rows, not the rows in them: where there are none it then reads no row
-    a second time.
-    """
-    return units.agg(u0=units.u0.collect(distinct=True)).select(u0=_.u0.unnest())
+    return few(ibis.union(*tied) if tied[1:] else tied[0])

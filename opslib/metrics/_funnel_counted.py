@@ -11,6 +11,7 @@ from ibis import _
 
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import FAR, deadlines
+from opslib.metrics._periods import counting
 
 ROUNDS = 12  # doublings: 2 ** 12 tries of one unit, one after the other
 
@@ -108,7 +109,7 @@ def step_sums(counted: ir.Table, funnel: Funnel) -> dict[str, ir.IntegerScalar]:
 
 def spread(totals: ir.Table, funnel: Funnel, by: Sequence[str] = ()) -> ir.Table:
     """One row per step of one row with `c1`, `c2`, … (per value of `by`)."""
-    table = totals.cross_join(ibis.range(1, len(funnel.steps) + 1).unnest().name("step").as_table())
+    table = totals.cross_join(counting("step", 1, len(funnel.steps) + 1))
 
     def of_step(values: Sequence[ir.Value]) -> ir.Value:
         return ibis.cases(*((table.step == i, value) for i, value in zip(funnel.numbers, values, strict=True)))

@@ -65,7 +65,12 @@ def last_complete(until: ir.DateValue, grain: str = "day", week_start: str = "mo
 
 def numbers(n: int, name: str = "k") -> ir.Table:
     """0, 1, …, n − 1."""
-    return ibis.range(n).unnest().name(name).as_table().select(**{name: ibis._[name].cast("int64")})
+    return counting(name, n).select(**{name: ibis._[name].cast("int64")})
+
+
+def counting(name: str, *ends: int) -> ir.Table:
+    """The numbers of `range(*ends)` in the engine's smallest type: a select less than `numbers`, where each of them is seen."""
+    return ibis.range(*ends).unnest().name(name).as_table()
 
 
 def span(low: ir.IntegerScalar, high: ir.IntegerScalar, **further: ir.Value) -> ir.Table:
@@ -73,7 +78,7 @@ def span(low: ir.IntegerScalar, high: ir.IntegerScalar, **further: ir.Value) -> 
 
     Of two short lists: one of 10,000 numbers is spelled out and copied for as long as DuckDB plans, 10 ms a query.
     """
-    hundreds, ones = (ibis.range(SHORT).unnest().name(name).as_table() for name in ("hundred", "one"))
+    hundreds, ones = (counting(name, SHORT) for name in ("hundred", "one"))
     p = (ibis._.hundred * SHORT + ibis._.one).cast("int64") + low
     return hundreds.cross_join(ones).select(p=p, **further).filter(ibis._.p <= high)
 

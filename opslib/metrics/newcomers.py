@@ -11,8 +11,8 @@ from ibis import _
 
 from opslib import contract
 from opslib.metrics._cohorts import NO_VALUE
-from opslib.metrics._filters import Step, column
-from opslib.metrics._first_tries import few, first_tries, keyed, narrow, read_by
+from opslib.metrics._filters import Step, column, few
+from opslib.metrics._first_tries import first_tries, keyed, narrow, read_by
 from opslib.metrics._funnel_rules import STEPS, Funnel, checked
 from opslib.metrics._funnel_segments import OTHER
 from opslib.metrics._periods import Day, Period, as_day, bounds, whole

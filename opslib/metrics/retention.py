@@ -20,6 +20,7 @@ from opslib.metrics._periods import (
     Period,
     as_day,
     bounds,
+    counting,
     first_day,
     first_hour,
     hour_index,
@@ -195,7 +196,7 @@ def _bracketed(edges: list[int]) -> bool:
 def _cells(sizes: ir.Table, hits: ir.Table, edges: list[int], on_or_after: bool) -> ir.Table:
     """Every (cohort, bracket) with its users and size, zeros included, whether observed or not."""
     by = [name for name in sizes.columns if name != "size"]
-    ranges = ibis.range(len(edges)).unnest().name("k").as_table()
+    ranges = counting("k", len(edges))
     every = sizes.cross_join(ranges).left_join(hits, [*by, "k"])
     n = n_last = ranges.k.cast("int64")
     if _bracketed(edges):

@@ -97,7 +97,7 @@ def _exporter() -> Any:
 def _model(notebook: Any, run: dict[str, Any]) -> dict[str, Any]:
     stated = parts(notebook)
     head = next((p for p in stated if p["kind"] == "headline"), None)
-    title = titled(notebook, run["lang"]) or run["module"]
+    title = titled(head or {}, notebook, run["lang"]) or run["module"]
     sections = [p for p in stated if p["kind"] == "section"]
     steps = actions(notebook)
     terms = [t for p in sections for t in p["definitions"]]
@@ -133,9 +133,8 @@ def asset(name: str) -> str:
     return re.sub(r"(?m)^(\s+|// .*)", "", text).strip()
 
 
-def titled(notebook: Any, lang: str) -> str:
-    """The report's title; of a run that lacks data or failed before it has one, what its notebook asks."""
-    head = next((p for p in parts(notebook) if p["kind"] == "headline"), {})
+def titled(head: dict[str, Any], notebook: Any, lang: str) -> str:
+    """The title of a report's head; of a run that lacks data or failed before it has one, what its notebook asks."""
     return head.get("title", "") or question(notebook, lang)
 
 

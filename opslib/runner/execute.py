@@ -197,7 +197,7 @@ def _render(job: Job, aside: Path, record: dict[str, Any]) -> None:
     notebook = nbformat.read(executed if executed.exists() else job.notebook, as_version=4)  # type: ignore[no-untyped-call]
     head = next((p for p in html.parts(notebook) if p["kind"] == "headline"), {})
     record |= {
-        "title": html.titled(notebook, job.lang),
+        "title": html.titled(head, notebook, job.lang),
         "verdict": head.get("verdict", ""),
         "period": head.get("period", ""),
     }
