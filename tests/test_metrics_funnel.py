@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 
+import ibis
 import oracles_funnel as oracle
 import pandas as pd
 import pytest
@@ -137,3 +138,26 @@ def test_the_cheaper_plan_gives_the_same_answer_ties_included(con, drawn, asked)
         cheap = counts(con, rows, **as_arguments(asked))
         patch.setattr("opslib.metrics._funnel_asof.possible", lambda events, funnel: False)
         assert counts(con, rows, **as_arguments(asked)) == cheap == oracle.funnel(rows, asked)
+
+
+MANY = """
+CREATE TABLE events AS SELECT
+    'e' || lpad(i::VARCHAR, 7, '0') AS event_id, hash(i) % 40000 AS user_key, 'u' || hash(i) % 40000 AS user_id,
+    chr((65 + hash(i, 1) % 4)::INT) AS event, TIMESTAMP '2026-01-01' + to_seconds((hash(i, 2) % 2000000)::BIGINT) AS ts,
+    ts::DATE AS day
+FROM range(600000) t(i)
+"""
+
+
+@pytest.mark.parametrize("entry", ["best", "first"])
+@pytest.mark.parametrize("kept", [True, False], ids=["order kept", "order not kept"])
+def test_the_walk_keeps_its_order_over_many_rows_and_threads(entry, kept):
+    con = ibis.duckdb.connect(threads=4, preserve_insertion_order=kept)
+    con.raw_sql(MANY)
+    asked = {"steps": ["A", "B", "C", "A"], "window_days": 3, "entry": entry}
+    walked = con.to_pandas(funnel(con.table("events"), **asked))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("opslib.metrics._funnel_asof.possible", lambda events, funnel: False)
+        portable = con.to_pandas(funnel(con.table("events"), **asked))
+    assert walked["users"].tolist() == portable["users"].tolist()
+    assert walked["users"][0] > walked["users"][3] > 100

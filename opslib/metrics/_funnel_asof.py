@@ -12,19 +12,10 @@ from itertools import pairwise
 
 import ibis
 import ibis.expr.types as ir
-from ibis import _
-from ibis.expr import datatypes
 
-from opslib.metrics._filters import Step, _engine, few, step_holds, where_holds
-from opslib.metrics._funnel_rules import Funnel
-from opslib.metrics._funnel_tries import FAR, Value, identified, in_time, unit
-
-TIED = 100  # deeper than any funnel, and still a small integer: a step at the moment of the step before it
-
-
-@ibis.udf.scalar.builtin
-def epoch_us(ts: datatypes.timestamp) -> int:  # type: ignore[empty-body]
-    """DuckDB's own: microseconds since 1970."""
+from opslib.metrics._filters import _engine, few, step_holds, where_holds
+from opslib.metrics._funnel_rules import Funnel, events_of
+from opslib.metrics._funnel_tries import Value, identified, in_time, unit
 
 
 def possible(events: ir.Table, funnel: Funnel) -> bool:
@@ -36,66 +27,9 @@ def possible(events: ir.Table, funnel: Funnel) -> bool:
     in_order = funnel.order == "ordered" and funnel.entry in ("best", "first") and not funnel.attempts
     plain = not (funnel.exclusions or funnel.hold or any(funnel.optional)) and len(funnel.units) == 1
     plain = plain and "session" not in funnel.units  # sessions are found first
-    names = [_events(step) for step in funnel.steps]
+    names = [events_of(step) for step in funnel.steps]
     apart = len(names) > 1 and all(names) and all(not a & b for a, b in pairwise(names))
     return in_order and plain and apart and _engine(events) == "duckdb"
-
-
-def _events(step: Step) -> set[str]:
-    """The names of the events that a step can be; empty where it can be any."""
-    event = step.get("event") if isinstance(step, Mapping) else step
-    return set() if event is None else {event} if isinstance(event, str) else set(event)
-
-
-def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
-    """How many steps each unit that enters reaches: `depth`, one row a unit.
-
-    Read forwards: every try goes on to the next row of the next step, if that comes in time. (It need not, where a step has
-    a window of its own.) Moments are integers, which the engine sorts and compares faster. All steps read one narrow table:
-    the engine reads the events once and keeps of them what any of the steps wants.
-    """
-    rows = _fitting(events, funnel)
-    # Asked for anything but its step (a unit that is null goes at the end), the rows would be sought after reading, not in it.
-    level = rows.filter(rows.m1)
-    level = level.group_by("u0").agg(t1=level.t.min()) if funnel.entry == "first" else level.select("u0", t1="t")
-    parts = [level.select("u0", depth=ibis.literal(1))]
-    level = level.select("u0", "t1", at="t1")
-    for i in funnel.numbers[1:]:
-        there = rows.filter(rows[f"m{i}"]).select(u="u0", there="t")
-        joined = level.asof_join(there, on=level["at"] <= there.there, predicates=[("u0", "u")])
-        joined = joined.select("u0", "t1", "at", "there")
-        level = joined.filter(joined.there <= (joined.t1 + funnel.window * 1_000_000 if funnel.window else FAR))
-        parts.append(level.select("u0", depth=ibis.ifelse(level.there == level["at"], TIED, i)))
-        level = level.select("u0", "t1", at="there")
-    units = ibis.union(*parts).group_by("u0").agg(depth=_.depth.max())
-    tied = few(units.filter(units.depth == TIED))
-    alone = units.filter(units.u0.notnull(), units.depth != TIED)
-    return alone.select("depth").union(_tied_depths(events, funnel, tied))
-
-
-def _tied_depths(events: ir.Table, funnel: Funnel, tied: ir.Table) -> ir.Table:
-    """The same of these units, row after row: a row of a step knows the latest entry, or the first, that can reach it."""
-    rows = _fitting(events, funnel, "event_id").semi_join(tied, "u0")
-    rows = rows.mutate(n=ibis.row_number().over(ibis.window(group_by="u0", order_by=["t", "event_id"])))
-    rows = rows.mutate(e1=ibis.ifelse(rows.m1, rows.t, ibis.null()))
-    before = ibis.window(group_by="u0", order_by="n", rows=(None, -1))
-    for i in funnel.numbers[1:]:
-        entry = rows[f"e{i - 1}"]
-        entry = (entry.min() if funnel.entry == "first" else entry.max()).over(before)
-        reached = rows[f"m{i}"] & (rows.t - entry <= (funnel.window * 1_000_000 if funnel.window else FAR))
-        rows = rows.mutate(**{f"e{i}": ibis.ifelse(reached, entry, ibis.null())})
-    deepest = ibis.cases(*((rows[f"e{i}"].notnull(), i) for i in reversed(funnel.numbers)), else_=0)
-    return rows.group_by("u0").agg(depth=deepest.max()).select("depth")
-
-
-def _fitting(events: ir.Table, funnel: Funnel, *more: str) -> ir.Table:
-    """The rows with their unit `u0`, their moment `t`, and whether they fit a step (`m<i>`) and may take it."""
-    rows = events.filter(where_holds(events, funnel.where)) if funnel.where else events
-    inside = rows.day.between(*map(ibis.date, funnel.period)) if funnel.period else None
-    fits = {f"m{i}": step_holds(rows, step) for i, step in enumerate(funnel.steps, 1)}
-    if inside is not None:
-        fits = {name: fit & inside if name == "m1" or funnel.within_period else fit for name, fit in fits.items()}
-    return rows.select(*more, t=epoch_us(rows.ts), **identified(rows, funnel), **fits)
 
 
 def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> tuple[ir.Table, ir.Table]:

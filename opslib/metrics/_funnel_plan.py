@@ -1,4 +1,4 @@
-"""Which plan answers a funnel: the portable definition, or ASOF joins where the engine has them. The answer is the same."""
+"""Which plan answers a funnel: the portable definition, or on DuckDB a walk in order or ASOF joins. The answer is the same."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import ibis.expr.types as ir
 
 from opslib.metrics import _funnel_asof as asof
+from opslib.metrics import _funnel_walk as walk
 from opslib.metrics._funnel_counted import counted, spread, step_sums
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import Value, marked, tries, unit
@@ -17,7 +18,7 @@ def step_counts(events: ir.Table, funnel: Funnel) -> ir.Table:
     if not asof.possible(events, funnel) or any(funnel.step_windows):
         tried = counted_tries(events, funnel)
         return spread(tried.agg(**step_sums(tried, funnel)), funnel)
-    units = asof.depths(events, funnel)
+    units = walk.depths(events, funnel)
     own = {f"c{i}": units.count(where=units.depth >= i) for i in funnel.numbers}
     return spread(units.agg(**own), funnel)
 

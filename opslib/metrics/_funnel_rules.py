@@ -90,6 +90,12 @@ class Funnel:
         return replace(self, period=bounds(period, self.metric))
 
 
+def events_of(step: Step) -> set[str]:
+    """The names of the events that a step can be; empty where it can be any."""
+    event = step.get("event") if isinstance(step, Mapping) else step
+    return set() if event is None else {event} if isinstance(event, str) else set(event)
+
+
 def checked(metric: str, steps: Sequence[Step | Mapping[str, Any]], rules: Mapping[str, Any]) -> Funnel:
     """The funnel that the arguments describe.
 
