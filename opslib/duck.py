@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +31,23 @@ _SETTINGS = {
 def opened() -> Any:
     """A connection of its own, as ibis knows it, that spills to disk before its process holds 4 GiB."""
     con = ibis.duckdb.connect()
+    con.cuts = {}
     con.raw_sql("; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items()))
     con.raw_sql(f"SET temp_directory = {literal(str(Path(tempfile.gettempdir()) / f'opslib-{os.getpid()}'))}")
     warehouse.cap_memory(con.con, 3.2)  # so that a process that is told nothing stays below 4
     return con
 
 
-def viewed(con: Any, name: str, paths: Iterable[Path]) -> ir.Table:
-    """A table made of these files.
+def viewed(con: Any, name: str, root: Path, parts: list[warehouse.Part]) -> ir.Table:
+    """A table made of these files; the connection remembers in `cuts` the days between which its rows are best read.
 
     ibis' own `read_parquet` and `table` come to the same, but parse the text of every column's type each time.
     """
-    files = ", ".join(literal(str(path)) for path in paths)
+    files = ", ".join(literal(str(root / part.path)) for part in parts)
     # By name, the engine has the files' statistics too.
     con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{files}], union_by_name=true)")
     view = con.con.table(name)
+    con.cuts[name] = warehouse.cuts(parts)
     columns = {column: _type(str(kind)) for column, kind in zip(view.columns, view.types, strict=True)}
     return ops.DatabaseTable(name, schema=ibis.schema(columns), source=con, namespace=ops.Namespace()).to_expr()
 

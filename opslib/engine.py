@@ -55,7 +55,7 @@ class Tables:
             return ibis.memtable([], schema=ibis.schema(contract.types(name)))
         if not self.is_folder:
             return _completed(self.con.table(name), name, self.source)
-        return duck.viewed(self.con, name, (Path(self.source) / part.path for part in self.manifest.tables[name]))
+        return duck.viewed(self.con, name, Path(self.source), self.manifest.tables[name])
 
     @property
     def is_folder(self) -> bool:

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 from opslib.errors import ContractError, LockedError, OpsError, UsageError, near
 
 MANIFEST = "manifest.json"
+PIECE, PIECES = 2_000_000, 32  # rows, and how many of them at most: see `cuts`
 KEPT = dt.timedelta(days=1)  # longer than any report takes
 STAGING = "_staging"
 FORMAT = 1
@@ -235,6 +236,31 @@ def utc_hours(name: str, day: dt.date) -> int:
     noon = dt.datetime.combine(day, dt.time(12), tzinfo=zone(name))
     offset = noon.utcoffset() or dt.timedelta()
     return round(offset / dt.timedelta(hours=1))
+
+
+def cuts(parts: Iterable[Part]) -> list[dt.date]:
+    """First days of the pieces, all but the first, in which a table's rows are best made distinct by user and day.
+
+    A hash table for `PIECE` rows still fits the processor's cache: of 50 M events the pairs of user and day are found in
+    three fifths of the time. No more than `PIECES`, because each is a query of its own to plan.
+    """
+    months: dict[str, list[tuple[dt.date, dt.date, int]]] = {}
+    for part in parts:
+        if part.first_day and part.last_day:
+            days = (dt.date.fromisoformat(part.first_day), dt.date.fromisoformat(part.last_day))
+            months.setdefault(part.month, []).append((*days, part.rows))
+    most = max(PIECE, sum(rows for month in months.values() for *_, rows in month) // PIECES)
+    found, held = [], 0
+    for _month, files in sorted(months.items()):
+        firsts, lasts, rows = zip(*files, strict=True)
+        first, days = min(firsts), (max(lasts) - min(firsts)).days + 1
+        if held and held + sum(rows) > most:
+            found.append(first)
+            held = 0
+        n = min(days, -(-(held + sum(rows)) // most))
+        found += [first + dt.timedelta(days * k // n) for k in range(1, n)]
+        held = (held + sum(rows)) // n
+    return found
 
 
 def sweep(root: Path, manifest: Manifest) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
 from opslib.metrics._filters import Step, step_holds, user
-from opslib.metrics._periods import Day, as_day, floor, hour_index, index
+from opslib.metrics._periods import Day, as_day, floor, hour_index, index, whole_periods
 
 FAR = 1_000_000  # periods; later than any next visit
 
@@ -50,9 +53,29 @@ def user_starts(rows: ir.Table, grain: str = "day", week_start: str = "monday") 
 
     For UTC hours the rows must be `timed`, and the start is the hour's number.
     """
-    start = hour_index(rows.ts) if grain == "hour" else floor(rows.day, grain, week_start)
-    pairs = rows.select("user_id", start=start)
-    return pairs if grain == "day" and marked(rows) else pairs.distinct()
+    if grain == "day" and marked(rows):
+        return rows.select("user_id", start="day")
+    if grain == "hour":  # one may lie in two local days
+        return rows.select("user_id", start=hour_index(rows.ts)).distinct()
+    pieces = _pieces(rows, grain, week_start)
+    found = [rows.select("user_id", start=floor(rows.day, grain, week_start)).distinct() for rows in pieces]
+    return ibis.union(*found) if found[1:] else found[0]
+
+
+def _pieces(rows: ir.Table, grain: str, week_start: str) -> list[ir.Table]:
+    """The rows cut at the days that their engine has found best (`opslib.duck`), moved so that no period is cut."""
+    relations = rows.op().find(ops.Relation)
+    stored = [op for op in relations if isinstance(op, ops.DatabaseTable)]
+    plain = len(stored) == 1 and all(isinstance(op, ops.DatabaseTable | ops.Filter | ops.Project) for op in relations)
+    days = getattr(stored[0].source, "cuts", {}).get(stored[0].name) if plain else None
+    if marked(rows) or not days:
+        return [rows]
+    cuts = [ibis.date(day) for day in sorted({whole_periods((day, day), grain, week_start)[0] for day in days})]
+    table = stored[0].to_expr()
+    day = table.day
+    inside = [day < cuts[0], *((day >= a) & (day < b) for a, b in itertools.pairwise(cuts)), day >= cuts[-1]]
+    # Each from the table itself: what the pieces share, the engine would write down before it reads them.
+    return [rows.op().replace({stored[0]: table.filter(piece).op()}).to_expr() for piece in inside]
 
 
 def user_periods(rows: ir.Table) -> ir.Table:
