@@ -115,10 +115,21 @@ def test_a_renamed_time_without_a_zone_is_read_as_utc_and_the_load_says_so(tmp_p
     ):
         told = opslib.load("events", path, tmp_path / "w2", mapping={"columns": mapping}, now=NOW).sentence()
         assert "read as UTC" not in told
-    assert (
-        "read as UTC"
-        not in opslib.load("events", write(tmp_path / "own.csv", [PLAIN]), tmp_path / "w3", now=NOW).sentence()
-    )
+
+
+@pytest.mark.parametrize(
+    "ts, suffix, said",
+    [
+        ("2026-01-05 10:00:00", ".csv", True),
+        ("2026-01-05T10:00:00Z", ".csv", False),
+        ("2026-01-05 10:00:00+08:00", ".csv", False),
+        (dt.datetime(2026, 1, 5, 10), ".parquet", False),  # as the contract stores it
+    ],
+)
+def test_texts_without_a_zone_are_said_to_be_read_as_utc(tmp_path, ts, suffix, said):
+    path = write(tmp_path / f"own{suffix}", [PLAIN | {"ts": ts}])
+    report = opslib.load("events", path, tmp_path / "w", now=NOW).sentence()
+    assert ("map ts: {column: ts, tz: Asia/Shanghai}" in report) == said
 
 
 def test_a_misspelled_column_of_the_contract_is_not_taken_for_one_of_your_own(tmp_path):

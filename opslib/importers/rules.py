@@ -159,6 +159,11 @@ def has_no_zone(given: Given) -> bool:
     return "unit" not in given.entry and given.base in _STAMPS - {"DATE", '"NULL"'} | {"VARCHAR"} and not placed
 
 
+def stands_without_zone(given: Given) -> str:
+    """True where a text is a time of day without a zone."""
+    return f"{given.sql} LIKE '%:%' AND NOT regexp_matches({given.sql}, {literal(_HAS_ZONE)})"
+
+
 def local_time(given: Given) -> str | None:
     """The time as it stands, as a TIMESTAMP without a zone; None where the column holds no times."""
     if given.entry.get("format"):

@@ -85,7 +85,7 @@ class Typed:
         column = self.spec.column(target)
         if column.type != "timestamp":
             return rules.typed(column, given)
-        self._note_clock(target, given)
+        self._note_clock(target, given, inner)
         return rules.typed(column, given, self._to_utc(given, inner))
 
     def _note_near(self, label: str, given: dict[str, Given]) -> None:
@@ -97,12 +97,18 @@ class Typed:
                     f"{label}: {name!r} is kept as a column of your own, and {miss!r} stays empty; did you mean that? Rename it in the file, or by a mapping"
                 ] = None
 
-    def _note_clock(self, target: str, given: Given) -> None:
-        """A column that a mapping renames comes from a foreign system, whose clock may be local; ours is UTC."""
+    def _note_clock(self, target: str, given: Given, inner: str) -> None:
+        """Times without a zone whose clock may be local: of a column that a mapping renames, and of texts; ours is UTC."""
         name = given.entry.get("column", target)
-        if name != target and "tz" not in given.entry and rules.has_no_zone(given):
+        if "tz" in given.entry or not rules.has_no_zone(given):
+            return
+        if name != target or (given.base == "VARCHAR" and self._some(rules.stands_without_zone(given), inner, given)):
             known = f"{target}: {{column: {name}, tz: Asia/Shanghai}}"
             self.notes[f"{target}: times without a zone were read as UTC; if they are local, map {known}"] = None
+
+    def _some(self, condition: str, inner: str, given: Given) -> bool:
+        with reading(given.where):
+            return bool(self.con.execute(f"SELECT 1 FROM ({inner}) WHERE {condition} LIMIT 1").fetchall())
 
     def _to_utc(self, given: Given, inner: str) -> rules.ToUtc | None:
         local = rules.local_time(given)
