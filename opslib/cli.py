@@ -66,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--format", choices=("parquet", "csv", "jsonl"), help="default: what the file's name says")
     load.add_argument("--mapping", type=Path, metavar="FILE.yml", help="where each column comes from")
     load.add_argument("--identity", type=Path, metavar="FILE", help="alias → user_id: which ids are one person")
-    load.add_argument("--tz", help="the warehouse's time zone, for local days (default: Asia/Shanghai)")
+    load.add_argument(
+        "--tz",
+        help="the time zone of local days (default: Asia/Shanghai); times without a zone are UTC, or as a mapping says",
+    )
     load.add_argument("--currency", help="the warehouse's currency (default: CNY)")
     load.add_argument("--strict", action="store_true", help="end with exit code 3 when any row is put aside")
     load.set_defaults(run=_load)

@@ -250,20 +250,27 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
         return Tables(_engine(text), text, warehouse.Manifest())
     folder = resolved(text)
     if not (folder / warehouse.MANIFEST).exists():
-        hint = say(
-            zh="请先载入数据：opslib load events 文件 --source {folder}",
-            en="load data first: opslib load events FILE --source {folder}",
-            folder=Clean(folder),
-        )
-        raise ContractError(
-            say(zh="{folder} 里没有数据仓库", en="{folder} holds no warehouse", folder=Clean(folder)),
-            hint if folder.exists() or not folder.suffix else say(zh="请检查路径", en="check the path"),
-        )
+        none = say(zh="{folder} 里没有数据仓库", en="{folder} holds no warehouse", folder=Clean(folder))
+        raise ContractError(none, _instead(folder))
     con = duck.opened()
     # Several reports run at once and share the machine; one that loses nothing by going to disk may take less than its share.
     if limits := [n for n in (memory_mb, _number(os.environ.get(MEMORY) or "0")) if n]:
         con.raw_sql(f"SET memory_limit = '{min(limits)}MB'")
     return Tables(con, str(folder), warehouse.read(folder))
+
+
+def _instead(folder: Path) -> str:
+    """What to do about a folder that holds no warehouse: a slip of the pen, the path of a file, or nothing loaded yet."""
+    beside = [] if folder.exists() else [path.parent.name for path in folder.parent.glob(f"*/{warehouse.MANIFEST}")]
+    if nearest(folder.name, beside)[0]:
+        return like(folder.name, beside)
+    if folder.suffix and not folder.exists():
+        return say(zh="请检查路径", en="check the path")
+    return say(
+        zh="请先载入数据：opslib load events 文件 --source {folder}",
+        en="load data first: opslib load events FILE --source {folder}",
+        folder=Clean(folder),
+    )
 
 
 def _number(memory: str) -> int:

@@ -373,3 +373,10 @@ def test_a_problem_is_one_sentence_in_the_reader_s_language():
         assert problem.sentence() == "events: amount is below 0 in 1,234 rows (1.23%), such as -1, -2"
     with speaking("zh"):
         assert problem.sentence() == "events：amount is below 0，1,234 行（1.23%），例如 -1, -2"
+
+
+def test_a_slip_in_the_name_of_a_warehouse_names_the_one_beside_it(folder):
+    with speaking("en"), pytest.raises(ContractError, match=r"holds no warehouse; did you mean .warehouse."):
+        engine.connect(folder.parent / "warehuose")
+    with speaking("en"), pytest.raises(ContractError, match="load data first"):
+        engine.connect(folder.parent / "another")
