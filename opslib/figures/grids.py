@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,11 @@ def matrix(
         ]
     ax.set_yticks(np.arange(len(rows)) + 0.5, names, rotation=0, color=INK)
     step = -(-len(cols) // 20)
-    ax.set_xticks(np.arange(0, len(cols), step) + 0.5, [_head(column, c) for c in cols[::step]], rotation=0)
+    heads = [_head(column, c) for c in cols[::step]]
+    side = max(map(_ems, names), default=0) * 12.5 / 72  # inches that the rows' names take
+    lean = max(map(_ems, heads), default=0) * 12.5 / 72 > (WIDE - side - 0.3) / max(len(heads), 1)
+    how: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if lean else {"rotation": 0}
+    ax.set_xticks(np.arange(0, len(cols), step) + 0.5, heads, **how)
     ax.set_ylabel("")
     ax.set_xlabel("")
     worded = column_title is None and all(isinstance(c, str) for c in cols)  # names say themselves what they are
@@ -100,6 +105,11 @@ def _short(value: float, kind: str) -> str:
         if kind == "percent"
         else text.write(value, kind).replace(" 个百分点", "").replace(" pp", "")
     )
+
+
+def _ems(words: str) -> float:
+    """About how wide words are, in sizes of their letters."""
+    return sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56 for letter in words)
 
 
 def _head(column: str, value: Any) -> str:
