@@ -4,7 +4,7 @@ Every row knows from the rows before it the entry that could have brought its un
 the rows again for each step; one without a partition and an order streams, and takes the rows as the sort has left them.
 Source: DuckDB's documentation, "Order Preservation".
 
-The sort is of three small integers. It cannot break ties, so a unit of which two different steps share their instant is
+The sort is of small integers. It cannot break ties, so a unit of which two different steps share their instant is
 `TIED`, and is walked once more in the order of `event_id`.
 """
 
@@ -19,7 +19,6 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis.expr import datatypes
 
-from opslib import contract
 from opslib.metrics._filters import few, step_holds, where_holds
 from opslib.metrics._funnel_rules import Funnel, events_of
 from opslib.metrics._funnel_tries import FAR, identified
@@ -56,14 +55,8 @@ def _fitting(events: ir.Table, funnel: Funnel, *more: str) -> ir.Table:
     names = [name for step in funnel.steps for name in events_of(step)]
     once = len({*names}) == len(names)  # no row fits two steps: the engine looks each event up, and adds nothing
     steps = ibis.cases(*bits, else_=0) if once else reduce(add, (ibis.ifelse(fit, bit, 0) for fit, bit in bits))
-    who = identified(rows, funnel)["u0"]
-    numbered = who.get_name() == contract.KEYS["user_id"]  # all three columns fit in 16 bytes then
-    rows = rows.select(
-        *more,
-        u0=who.cast("int32") if numbered else who,
-        t=epoch_us(rows.ts),
-        steps=steps.cast("int8" if len(bits) < 8 else "int32"),
-    )
+    steps = steps.cast("int8" if len(bits) < 8 else "int32")
+    rows = rows.select(*more, **identified(rows, funnel), t=epoch_us(rows.ts), steps=steps)
     # Filtered before, the rows of both walks would be one table, which the engine writes down with all that both read.
     return rows.filter(rows.steps != 0, rows.u0.notnull())
 
