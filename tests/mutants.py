@@ -37,6 +37,7 @@ from cosmic_ray.operators.operator import Operator
 ROOT = Path(__file__).parent.parent
 METRICS = ROOT / "opslib" / "metrics"
 EXPLAINED = ROOT / "tests" / "mutants.md"
+FEW = "5"  # examples of a property, which are enough to find out what is reached
 
 # These ask whether it compiles, whether engines agree, who imports whom: not whether the answer is right.
 OTHER_QUESTIONS = ("test_portable.py", "test_second_engine.py", "test_layers.py")
@@ -188,14 +189,6 @@ def _parsed(code: str) -> str | None:
     return None if any(getattr(node, "posonlyargs", ()) for node in ast.walk(tree)) else ast.dump(tree)
 
 
-# To find out what is reached, five examples of a property do.
-FEW = (
-    "import sys, pytest; from hypothesis import HealthCheck, settings;"
-    "settings.register_profile('few', deadline=None, derandomize=True, max_examples=5, suppress_health_check=list(HealthCheck));"
-    "sys.exit(pytest.main(['-p', 'no:cacheprovider', '-m', 'not slow and not browser', '--hypothesis-profile=few', *sys.argv[1:]]))"
-)
-
-
 class Reach:
     """Which tests reach which line, and how long each takes."""
 
@@ -220,8 +213,8 @@ class Reach:
         options = ["--cov=opslib.metrics", "--cov-context=test", "--cov-report=", "--durations=0", "--durations-min=0", "-vv"]  # fmt: skip
         spread = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
         done = subprocess.run(
-            [sys.executable, "-c", FEW, *options, *spread, *map(str, self.files)],
-            cwd=ROOT, env=_environment() | {"COVERAGE_FILE": str(self.data)}, capture_output=True, text=True,
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not slow and not browser", *options, *spread, *map(str, self.files)],
+            cwd=ROOT, env=_environment() | {"COVERAGE_FILE": str(self.data), "OPSLIB_EXAMPLES": FEW}, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"The tests fail without any mutant; mend them first.\n{done.stdout[-3000:]}")
