@@ -39,7 +39,7 @@ def opened() -> Any:
 
 
 def viewed(con: Any, name: str, root: Path, parts: list[warehouse.Part]) -> ir.Table:
-    """A table made of these files; the connection remembers in `cuts` the days between which its rows are best read.
+    """A table made of these files; the connection keeps its `warehouse.cuts` under `cuts`.
 
     ibis' own `read_parquet` and `table` come to the same, but parse the text of every column's type each time.
     """

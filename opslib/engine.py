@@ -261,14 +261,15 @@ def connect(source: str | Path = "data/warehouse", *, memory_mb: int = 0) -> Tab
 
 def _instead(folder: Path) -> str:
     """What to do about a folder that holds no warehouse: a slip of the pen, the path of a file, or nothing loaded yet."""
-    beside = [] if folder.exists() else [path.parent.name for path in folder.parent.glob(f"*/{warehouse.MANIFEST}")]
-    if nearest(folder.name, beside)[0]:
-        return like(folder.name, beside)
     if folder.suffix and not folder.exists():
         return say(zh="请检查路径", en="check the path")
+    beside = [] if folder.exists() else [path.parent.name for path in folder.parent.glob(f"*/{warehouse.MANIFEST}")]
+    miss = nearest(folder.name, beside, alike=0.8)[0]
+    asked = say(zh="是不是「{miss}」？如果不是，", en="did you mean “{miss}”? If not, ", miss=miss) if miss else ""
     return say(
-        zh="请先载入数据：opslib load events 文件 --source {folder}",
-        en="load data first: opslib load events FILE --source {folder}",
+        zh="{asked}请先载入数据：opslib load events 文件 --source {folder}",
+        en="{asked}load data first: opslib load events FILE --source {folder}",
+        asked=Clean(asked),
         folder=Clean(folder),
     )
 

@@ -11,9 +11,11 @@ from conftest import bound
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from opslib.metrics._funnel_plan import cheaper
+from opslib.metrics._funnel_rules import checked
 from opslib.metrics.funnel import funnel, funnel_tries
 
-START = dt.datetime(2026, 1, 1)
+START = dt.datetime(2025, 12, 31, 23, 54)  # so that a period cuts what happens
 
 
 def plain(drawn: list[tuple]) -> list[dict]:
@@ -126,38 +128,75 @@ def test_every_counted_try_is_its_definition(con, drawn, asked):
     )
 
 
-simple = asked(orders=("ordered",)).map(
-    lambda q: oracle.Asked(q.steps, window=q.window, entry=q.entry if q.entry != "latest" else "best", period=q.period)
-)
+@st.composite
+def simple(draw):
+    """What the cheaper plan answers: no two steps in a row alike."""
+    steps = [draw(st.sampled_from("ABC"))]
+    for _ in range(draw(st.integers(1, 3))):
+        steps.append(draw(st.sampled_from([e for e in "ABC" if e != steps[-1]])))
+    return oracle.Asked(
+        steps=steps,
+        window=draw(st.sampled_from([None, 60, 240, 600])),
+        entry=draw(st.sampled_from(["best", "first"])),
+        period=draw(st.sampled_from([None, (dt.date(2026, 1, 1), dt.date(2026, 1, 1))])),
+    )
 
 
-@given(drawn, simple)
+def portable(con, events, **arguments) -> list[int]:
+    """The answer of the plan that every engine can run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("opslib.metrics._funnel_plan.cheaper", lambda events, funnel: False)
+        return con.to_pandas(funnel(events, **arguments)).users.tolist()
+
+
+@given(drawn, simple())
 def test_the_cheaper_plan_gives_the_same_answer_ties_included(con, drawn, asked):
     rows = plain(drawn)
-    with pytest.MonkeyPatch.context() as patch:
-        cheap = counts(con, rows, **as_arguments(asked))
-        patch.setattr("opslib.metrics._funnel_asof.possible", lambda events, funnel: False)
-        assert counts(con, rows, **as_arguments(asked)) == cheap == oracle.funnel(rows, asked)
+    assert cheaper(table(rows), checked("funnel", asked.steps, {}))
+    expected = oracle.funnel(rows, asked)
+    assert counts(con, rows, **as_arguments(asked)) == expected == portable(con, table(rows), **as_arguments(asked))
+
+
+NOT_A = {"event": {"not": "A"}}
+
+
+@pytest.mark.parametrize("steps", [[NOT_A, "B"], ["B", NOT_A]])
+def test_a_row_that_two_steps_in_a_row_can_be_is_not_used_twice(con, steps):
+    rows = table(
+        plain([("s", "A", 0, None), ("s", "C", 1, None), ("s", "B", 2, None), ("t", "B", 2, None), ("t", "B", 3, None)])
+    )
+    assert con.to_pandas(funnel(rows, steps=steps)).users.tolist() == portable(con, rows, steps=steps)
 
 
 MANY = """
 CREATE TABLE events AS SELECT
-    'e' || lpad(i::VARCHAR, 7, '0') AS event_id, hash(i) % 40000 AS user_key, 'u' || hash(i) % 40000 AS user_id,
-    chr((65 + hash(i, 1) % 4)::INT) AS event, TIMESTAMP '2026-01-01' + to_seconds((hash(i, 2) % 2000000)::BIGINT) AS ts,
+    'e' || lpad(hash(i, 3)::VARCHAR, 20, '0') AS event_id, hash(i) % 40000 AS user_key, 'u' || hash(i) % 40000 AS user_id,
+    CASE WHEN i % 9 > 0 THEN 'd' || hash(i) % 20000 END AS device_id, i % 7 AS position,
+    chr((65 + hash(i, 1) % 4)::INT) AS event, TIMESTAMP '2026-01-01' + to_seconds((hash(i, 2) % 20000 * 100)::BIGINT) AS ts,
     ts::DATE AS day
-FROM range(600000) t(i)
+FROM range(300000) t(i)
 """
+HALF = {"period": ("2026-01-05", "2026-01-14")}
+WALKED = {
+    "two steps": {"steps": ["A", "B"]},
+    "first entry": {"entry": "first"},
+    "back to the first event": {"steps": ["A", "B", "C", "A"]},
+    "entries of a period": HALF,
+    "all of a period": HALF | {"within_period": True},
+    "a unit that some rows lack": {"unit": "device_id"},
+    "some rows only": {"where": {"position": {"min": 2}}, "window_days": None},
+    "steps of several events": {
+        "steps": [{"event": ["A", "D"]}, "B", {"event": "C", "where": {"position": [1, 2, 3]}}]
+    },
+    "eight steps": {"steps": ["A", "B"] * 4, "window_days": None},
+}
 
 
-@pytest.mark.parametrize("entry", ["best", "first"])
-@pytest.mark.parametrize("kept", [True, False], ids=["order kept", "order not kept"])
-def test_the_walk_keeps_its_order_over_many_rows_and_threads(entry, kept):
-    con = ibis.duckdb.connect(threads=4, preserve_insertion_order=kept)
+@pytest.mark.parametrize("name", WALKED)
+def test_the_walk_over_many_rows_and_threads_is_the_portable_plan(name):
+    con = ibis.duckdb.connect(threads=4, preserve_insertion_order=name != "two steps")
     con.raw_sql(MANY)
-    asked = {"steps": ["A", "B", "C", "A"], "window_days": 3, "entry": entry}
-    walked = con.to_pandas(funnel(con.table("events"), **asked))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("opslib.metrics._funnel_asof.possible", lambda events, funnel: False)
-        portable = con.to_pandas(funnel(con.table("events"), **asked))
-    assert walked["users"].tolist() == portable["users"].tolist()
-    assert walked["users"][0] > walked["users"][3] > 100
+    asked = {"steps": ["A", "B", "C"], "window_days": 3} | WALKED[name]
+    walked = con.to_pandas(funnel(con.table("events"), **asked))["users"].tolist()
+    assert walked == portable(con, con.table("events"), **asked)
+    assert walked[0] > walked[1] > 50

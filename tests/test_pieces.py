@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
+import ibis
+import pandas as pd
 import pytest
+from ibis import _
 from pandas.testing import assert_frame_equal
 
 from opslib import warehouse as houses
@@ -20,18 +23,56 @@ def month(name: str, rows: int, last: str) -> Part:
     return Part("", rows, name, f"{name}-01", f"{name}-{last}")
 
 
-def test_a_table_is_cut_between_months_and_large_months_inside(monkeypatch):
+def test_a_table_is_cut_where_so_many_more_rows_have_been_read(monkeypatch):
     monkeypatch.setattr("opslib.warehouse.PIECE", 1000)
     parts = [
-        month("2026-01", 300, "31"),
-        month("2026-02", 600, "28"),
+        month("2026-01", 310, "31"),
+        month("2026-02", 560, "28"),
         month("2026-03", 3000, "30"),
         Part("", 5, "2026-05"),
     ]
-    found = houses.cuts([*parts, month("2026-04", 100, "30")])
-    assert [str(day) for day in found] == ["2026-03-01", "2026-03-11", "2026-03-21", "2026-04-01"]
-    assert houses.cuts([]) == houses.cuts([month("2026-01", 900, "31")]) == []
-    assert len(houses.cuts([month("2026-01", 10**6, "31"), month("2026-02", 10**6, "28")])) < houses.PIECES
+    found = houses.cuts([*parts, month("2026-04", 90, "30"), month("2026-04", 0, "30")])
+    assert [str(day) for day in found] == ["2026-03-02", "2026-03-12", "2026-03-22"]
+    assert (
+        houses.cuts([]) == houses.cuts([month("2026-01", 900, "31")]) == houses.cuts([month("2026-01", 0, "31")]) == []
+    )
+
+
+@pytest.mark.parametrize("rows", [[10**6, 10**6], [99 * 10**6, 101 * 10**6] * 6, [1, 10**9, 1]])
+def test_no_table_is_cut_into_more_pieces_than_can_be_planned(rows):
+    found = houses.cuts([month(f"2026-{n:02d}", many, "28") for n, many in enumerate(rows, 1)])
+    assert found == sorted(set(found)) and len(found) < houses.PIECES
+
+
+def payers(t):
+    return t.events.filter(t.events.user_id.isin(t.events.filter(t.events.event == "pay").user_id))
+
+
+# Where a row is there because of others, or its day is another one, nothing may be cut.
+DERIVED = {
+    "users who ever paid": payers,
+    "first rows": lambda t: t.events.mutate(n=ibis.row_number().over(group_by="user_id", order_by="ts")).filter(
+        _.n == 0
+    ),
+    "rows of the first moment": lambda t: t.events.filter(t.events.ts == t.events.ts.min().over(group_by="user_id")),
+    "another day": lambda t: t.events.mutate(day=(t.events.ts - ibis.interval(hours=5)).cast("date")),
+    "another table": lambda t: t.orders.select("user_id", event=ibis.literal("pay"), day="paid_day"),
+    "joined": lambda t: t.events.join(t.users.select("user_id", "registered_day"), "user_id"),
+    "fewer columns and rows": lambda t: t.events.select("user_id", "event", day="day").filter(_.day > "2026-05-01"),
+}
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_derived_tables_count_the_same_in_pieces(warehouse, monkeypatch, name):
+    def answer() -> pd.DataFrame:
+        rows = DERIVED[name](connect(warehouse))
+        found = active_users(rows, windows=(1, 7)).to_pandas()
+        assert len(found)
+        return found
+
+    expected = answer()
+    monkeypatch.setattr("opslib.warehouse.PIECE", 100)
+    assert_frame_equal(answer(), expected)
 
 
 IN_PIECES = {
@@ -59,3 +100,10 @@ def test_what_is_made_distinct_in_pieces_is_the_same(warehouse, monkeypatch, nam
     by = list(expected.columns)
     assert_frame_equal(*(f.sort_values(by, ignore_index=True) for f in (asked.to_pandas(), expected)))
     assert (pieces.con.compile(asked).count("DISTINCT") > 5) == (name not in UNCUT)
+
+
+@pytest.mark.parametrize("grain", ["day", "week", "month"])
+def test_daily_tells_the_same_as_events(warehouse, grain):
+    t = connect(warehouse)
+    for metric in (stickiness, lifecycle):
+        assert_frame_equal(metric(t.daily, grain=grain).to_pandas(), metric(t.events, grain=grain).to_pandas())

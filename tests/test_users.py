@@ -163,9 +163,12 @@ def test_further_columns_of_users_are_their_attributes(con):
 
 
 def test_who_returned_and_who_was_contacted(con):
-    daily = bound("daily", [did("a", 5), did("a", 6), did("a", 6, "like"), did("b", 5)])
-    got = rows(con, contacts.returned(daily, bound("orders", [order("1", "c", 7, 9, 20)]), after=day(5), before=day(8)))
-    assert {k: (v["active"], v["bought"], v["spent"]) for k, v in got.items()} == {"a": (1, 0, 0.0), "c": (0, 1, 0.0)}
+    daily = bound("daily", [did("a", 5), did("a", 6), did("a", 6, "like"), did("a", 8), did("a", 9), did("b", 5)])
+    paid = [order("1", "c", 7, 9, 20), order("2", "c", 8, 1, 1.5), order("3", "c", 9, 5), order("4", "d", 8, 5)]
+    paid[-1]["refunded"] = None  # unknown is taken for none
+    got = rows(con, contacts.returned(daily, bound("orders", paid), after=day(5), before=day(8)))
+    told = {k: (v["active"], v["bought"], v["spent"]) for k, v in got.items()}
+    assert told == {"a": (2, 0, 0.0), "c": (0, 2, 0.0), "d": (0, 1, 5.0)}
     touches = [
         {"touch_id": str(i), "user_id": w, "ts": at(n), "channel": "push", "campaign_id": c}
         for i, (w, n, c) in enumerate([("a", 1, "c1"), ("a", 1, "c1"), ("b", 2, None), ("c", 9, "c1")])

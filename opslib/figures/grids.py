@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -18,6 +19,7 @@ from opslib.figures import axes as ax_
 from opslib.figures.theme import INK, PALETTE, WIDE, Drawing, canvas, colour, themed
 from opslib.text import missing, say
 
+LEAN = 35  # degrees, of heads that are wider than their columns
 WRITTEN = 130  # cells that carry their number; a larger grid shows colour only, the table has the numbers
 
 
@@ -56,15 +58,26 @@ def matrix(
         .reindex(index=rows, columns=cols)
         .astype(float)
     )
-    figure, ax = canvas(0.33 * len(rows) + 1.0, WIDE)
+    written: Any = (
+        cells.map(lambda v: "" if missing(v) else _short(v, kind)).to_numpy() if cells.size <= WRITTEN else False
+    )
+    step = -(-len(cols) // 20)
+    heads = [_head(column, c) for c in cols[::step]]
+    sizes = frame.groupby(row, sort=False)[n].first() if n in frame.columns else None
+    names = [_head(row, v) for v in rows]
+    if sizes is not None:
+        names = [
+            ax_.named(name, f"n = {text.number(sizes[v])}" if not missing(sizes[v]) else "")
+            for name, v in zip(names, rows, strict=True)
+        ]
+    widest, side = (max(map(_inches, words), default=0.0) for words in (heads, names))
+    room = WIDE - side - (0.3 if written is not False else 1.5)  # a bar of colours takes more
+    leans = widest > room / max(len(heads), 1)
+    figure, ax = canvas(0.33 * len(rows) + 1.0 + leans * widest * np.sin(np.radians(LEAN)), WIDE)
     shades = (
         sns.light_palette(PALETTE[0], as_cmap=True)
         if center is None
         else sns.diverging_palette(30, 250, s=90, l=45, as_cmap=True)
-    )
-    sizes = frame.groupby(row, sort=False)[n].first() if n in frame.columns else None
-    written: Any = (
-        cells.map(lambda v: "" if missing(v) else _short(v, kind)).to_numpy() if cells.size <= WRITTEN else False
     )
     sns.heatmap(
         cells, cmap=shades, center=center, vmin=0 if center is None and cells.min().min() >= 0 else None, annot=written, fmt="",
@@ -73,18 +86,8 @@ def matrix(
     )  # fmt: skip
     for number in ax.texts:
         number.set_in_layout(False)  # they lie inside their cells: the layout need not measure them
-    names = [_head(row, v) for v in rows]
-    if sizes is not None:
-        names = [
-            ax_.named(name, f"n = {text.number(sizes[v])}" if not missing(sizes[v]) else "")
-            for name, v in zip(names, rows, strict=True)
-        ]
     ax.set_yticks(np.arange(len(rows)) + 0.5, names, rotation=0, color=INK)
-    step = -(-len(cols) // 20)
-    heads = [_head(column, c) for c in cols[::step]]
-    side = max(map(_ems, names), default=0) * 12.5 / 72  # inches that the rows' names take
-    lean = max(map(_ems, heads), default=0) * 12.5 / 72 > (WIDE - side - 0.3) / max(len(heads), 1)
-    how: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if lean else {"rotation": 0}
+    how: Any = {"rotation": LEAN, "ha": "right", "rotation_mode": "anchor"} if leans else {"rotation": 0}
     ax.set_xticks(np.arange(0, len(cols), step) + 0.5, heads, **how)
     ax.set_ylabel("")
     ax.set_xlabel("")
@@ -107,9 +110,10 @@ def _short(value: float, kind: str) -> str:
     )
 
 
-def _ems(words: str) -> float:
-    """About how wide words are, in sizes of their letters."""
-    return sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56 for letter in words)
+def _inches(words: str) -> float:
+    """About how wide words are beside an axis."""
+    letters = sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56 for letter in words)
+    return letters * float(matplotlib.rcParams["xtick.labelsize"]) / 72
 
 
 def _head(column: str, value: Any) -> str:

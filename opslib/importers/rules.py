@@ -160,8 +160,8 @@ def has_no_zone(given: Given) -> bool:
 
 
 def stands_without_zone(given: Given) -> str:
-    """True where a text is a time of day without a zone."""
-    return f"{given.sql} LIKE '%:%' AND NOT regexp_matches({given.sql}, {literal(_HAS_ZONE)})"
+    """True where a text is a time without a zone."""
+    return f"({local_time(given)}) IS NOT NULL AND NOT regexp_matches({given.sql}, {literal(_HAS_ZONE)})"
 
 
 def local_time(given: Given) -> str | None:

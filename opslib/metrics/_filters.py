@@ -80,6 +80,15 @@ def user(table: ir.Table) -> ir.Value:
     return table[key if key in table.columns else "user_id"]
 
 
+def numbered(table: ir.Table) -> bool:
+    """Whether users are numbers from 0 on: in a folder of ours, not behind a URL, where a column of that name may be anything."""
+    return (
+        _engine(table) == "duckdb"
+        and contract.KEYS["user_id"] in table.columns
+        and hasattr(table.get_backend(), "cuts")
+    )
+
+
 def where_holds(table: ir.Table, where: Where | None) -> ir.BooleanValue:
     """True on the rows that keep every condition."""
     return reduce(and_, (_holds(column(table, n), v, n) for n, v in (where or {}).items()), ibis.literal(True))

@@ -1,8 +1,8 @@
-"""A cheaper plan for the same answer where the engine has ASOF joins (DuckDB): one join a step instead of sorting all rows.
+"""A cheaper plan for the counted tries with their times, where the engine has ASOF joins (DuckDB): one join a step.
 
 An ASOF join cannot break ties. Where a row and the one before it in the funnel share their instant, the unit is `tied` and
-is answered by a plan that reads the order from `event_id`: the portable one, or, where steps are only counted, a walk over
-its rows. The others lose nothing, because only such a pair could have been read in the wrong order.
+is answered by the portable plan, which reads the order from `event_id`. The others lose nothing, because only such a pair
+could have been read in the wrong order.
 """
 
 from __future__ import annotations
@@ -13,23 +13,9 @@ from itertools import pairwise
 import ibis
 import ibis.expr.types as ir
 
-from opslib.metrics._filters import _engine, few, step_holds, where_holds
-from opslib.metrics._funnel_rules import Funnel, events_of
+from opslib.metrics._filters import few, step_holds, where_holds
+from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics._funnel_tries import Value, identified, in_time, unit
-
-
-def possible(events: ir.Table, funnel: Funnel) -> bool:
-    """Whether this plan answers the question.
-
-    It needs required steps in order, of which no two in a row can be the same row; the deepest or the first try of each
-    unit; nothing excluded, nothing held.
-    """
-    in_order = funnel.order == "ordered" and funnel.entry in ("best", "first") and not funnel.attempts
-    plain = not (funnel.exclusions or funnel.hold or any(funnel.optional)) and len(funnel.units) == 1
-    plain = plain and "session" not in funnel.units  # sessions are found first
-    names = [events_of(step) for step in funnel.steps]
-    apart = len(names) > 1 and all(names) and all(not a & b for a, b in pairwise(names))
-    return in_order and plain and apart and _engine(events) == "duckdb"
 
 
 def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> tuple[ir.Table, ir.Table]:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import ibis.expr.types as ir
 
 from opslib.metrics import _funnel_asof as asof
 from opslib.metrics import _funnel_walk as walk
+from opslib.metrics._filters import _engine
 from opslib.metrics._funnel_counted import counted, spread, step_sums
-from opslib.metrics._funnel_rules import Funnel
+from opslib.metrics._funnel_rules import Funnel, events_of
 from opslib.metrics._funnel_tries import Value, marked, tries, unit
+
+
+def cheaper(events: ir.Table, funnel: Funnel) -> bool:
+    """Whether the cheaper plans answer the question.
+
+    They need required steps in order, of which no two in a row can be the same row; the deepest or the first try of each
+    unit; nothing excluded, nothing held.
+    """
+    in_order = funnel.order == "ordered" and funnel.entry in ("best", "first") and not funnel.attempts
+    plain = not (funnel.exclusions or funnel.hold or any(funnel.optional)) and len(funnel.units) == 1
+    plain = plain and "session" not in funnel.units  # sessions are found first
+    names = [events_of(step) for step in funnel.steps]
+    apart = len(names) > 1 and all(names) and all(not a & b for a, b in pairwise(names))
+    return in_order and plain and apart and _engine(events) == "duckdb"
 
 
 def step_counts(events: ir.Table, funnel: Funnel) -> ir.Table:
     """One row per step: how many counted tries reached it."""
-    if not asof.possible(events, funnel) or any(funnel.step_windows):
+    if not cheaper(events, funnel) or any(funnel.step_windows):
         tried = counted_tries(events, funnel)
         return spread(tried.agg(**step_sums(tried, funnel)), funnel)
     units = walk.depths(events, funnel)
@@ -34,7 +50,7 @@ def counted_by_entry(events: ir.Table, funnel: Funnel, further: Mapping[str, Val
 
     Columns: the unit, those of `further`, `day`, `t<i>` and `depth`.
     """
-    if not asof.possible(events, funnel):
+    if not cheaper(events, funnel):
         return _by_entry(events, funnel, further)
     found, tied = asof.deepest_tries(events, funnel, further)
     return found.union(_by_entry(events, funnel, further, only=tied).select(*found.columns))

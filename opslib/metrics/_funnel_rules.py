@@ -91,9 +91,10 @@ class Funnel:
 
 
 def events_of(step: Step) -> set[str]:
-    """The names of the events that a step can be; empty where it can be any."""
+    """The names of the events that a step can be; empty where they are not all named."""
     event = step.get("event") if isinstance(step, Mapping) else step
-    return set() if event is None else {event} if isinstance(event, str) else set(event)
+    named = [event] if isinstance(event, str) else [] if event is None or isinstance(event, Mapping) else list(event)
+    return set(named) if all(isinstance(name, str) for name in named) else set()
 
 
 def checked(metric: str, steps: Sequence[Step | Mapping[str, Any]], rules: Mapping[str, Any]) -> Funnel:

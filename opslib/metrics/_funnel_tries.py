@@ -19,8 +19,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from opslib import contract
-from opslib.metrics._filters import column, step_holds, where_holds
+from opslib.metrics._filters import column, numbered, step_holds, user, where_holds
 from opslib.metrics._funnel_rules import Funnel
 from opslib.metrics.sessions import sessionized
 
@@ -52,14 +51,15 @@ def matching(events: ir.Table, funnel: Funnel) -> ir.Table:
 
 
 def identified(rows: ir.Table, funnel: Funnel, *, ids: bool = False) -> dict[str, ir.Value]:
-    """The unit of each row; users are integers where the warehouse has them, unless `ids` are asked for.
+    """The unit of each row; users are integers where the table has them, unless `ids` are asked for.
 
-    Small integers: beside a moment they fit in 16 bytes, which the engine sorts in two thirds of the time of 24.
+    A warehouse of ours numbers its users from 0: beside a moment such a number fits in 16 bytes, which the engine sorts in
+    two thirds of the time of 24.
     """
-    key = contract.KEYS["user_id"]
-    numbered = key in rows.columns and not ids
+    who = rows.user_id if ids else user(rows)
+    who = who.cast("int32") if numbered(rows) and not ids else who
     named = zip(unit(funnel), funnel.units, strict=True)
-    return {n: rows[key].cast("int32") if c == "user_id" and numbered else column(rows, c) for n, c in named}
+    return {name: who if c == "user_id" else column(rows, c) for name, c in named}
 
 
 def marked(

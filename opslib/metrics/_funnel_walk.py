@@ -36,11 +36,11 @@ def epoch_us(ts: datatypes.timestamp) -> int:  # type: ignore[empty-body]
 def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
     """How many steps each unit reaches: `depth`, one row a unit that has any of them; 0 where it never enters.
 
-    For funnels that `_funnel_asof.possible` names, without windows of single steps.
+    For funnels of which `_funnel_plan.cheaper` is true, without windows of single steps.
     """
-    units = _walked(_fitting(events, funnel), funnel, "steps")
+    units = _walked(_fitting(events, funnel), funnel, "steps", ties=True)
     tied = few(units.filter(units.depth == TIED))
-    again = _walked(_fitting(events, funnel, "event_id").semi_join(tied, "u0"), funnel, "event_id")
+    again = _walked(_fitting(events, funnel, "event_id").semi_join(tied, "u0"), funnel, "event_id", ties=False)
     return units.filter(units.depth != TIED).select("depth").union(again.select("depth"))
 
 
@@ -57,19 +57,19 @@ def _fitting(events: ir.Table, funnel: Funnel, *more: str) -> ir.Table:
     steps = ibis.cases(*bits, else_=0) if once else reduce(add, (ibis.ifelse(fit, bit, 0) for fit, bit in bits))
     steps = steps.cast("int8" if len(bits) < 8 else "int32")
     rows = rows.select(*more, **identified(rows, funnel), t=epoch_us(rows.ts), steps=steps)
-    # Filtered before, the rows of both walks would be one table, which the engine writes down with all that both read.
+    # Last, not first: the rows of both walks would be one table, which the engine writes down with all that both read.
     return rows.filter(rows.steps != 0, rows.u0.notnull())
 
 
-def _walked(rows: ir.Table, funnel: Funnel, then: str) -> ir.Table:
-    """(u0, depth) of the rows in the order of their unit, their moment, and `then`; tied only where that are the steps."""
+def _walked(rows: ir.Table, funnel: Funnel, then: str, *, ties: bool) -> ir.Table:
+    """(u0, depth) of the rows in the order of their unit, their moment, and `then`; with `ties`, those of a unit are told."""
     n = next(_WALKS)
-    given = rows.alias(f"fitting_{n}")
+    given = rows.alias(f"opslib_fitting_{n}")
     # Ordered in the text itself: a table that the engine writes down in between need not keep its order.
-    query = _walk(f"(SELECT * FROM fitting_{n} ORDER BY u0, t, {then})", funnel, ties=then == "steps")
+    query = _walk(f"(SELECT * FROM opslib_fitting_{n} ORDER BY u0, t, {then})", funnel, ties=ties)
     schema = ibis.schema({"u0": rows.u0.type(), "depth": "int32"})
     # Not `given.sql(query)`, which asks the engine for the schema.
-    return ops.SQLStringView(parent=given.op(), query=query, schema=schema).to_expr().alias(f"walked_{n}")
+    return ops.SQLStringView(parent=given.op(), query=query, schema=schema).to_expr().alias(f"opslib_walked_{n}")
 
 
 def _walk(rows: str, funnel: Funnel, *, ties: bool) -> str:

@@ -40,7 +40,7 @@ def visits(
 
 def marked(rows: ir.Table) -> bool:
     """Whether rows of `visits` are one per user and day and tell when the user came before."""
-    return {*contract.MARKS} <= {*rows.columns}
+    return set(contract.MARKS).issubset(rows.columns)
 
 
 def check_step(step: Step, name: str, metric: str) -> None:
@@ -58,24 +58,37 @@ def user_starts(rows: ir.Table, grain: str = "day", week_start: str = "monday") 
     if grain == "hour":  # one may lie in two local days
         return rows.select("user_id", start=hour_index(rows.ts)).distinct()
     pieces = _pieces(rows, grain, week_start)
-    found = [rows.select("user_id", start=floor(rows.day, grain, week_start)).distinct() for rows in pieces]
+    found = [piece.select("user_id", start=floor(piece.day, grain, week_start)).distinct() for piece in pieces]
     return ibis.union(*found) if found[1:] else found[0]
 
 
 def _pieces(rows: ir.Table, grain: str, week_start: str) -> list[ir.Table]:
-    """The rows cut at the days that their engine has found best (`opslib.duck`), moved so that no period is cut."""
-    relations = rows.op().find(ops.Relation)
-    stored = [op for op in relations if isinstance(op, ops.DatabaseTable)]
-    plain = len(stored) == 1 and all(isinstance(op, ops.DatabaseTable | ops.Filter | ops.Project) for op in relations)
-    days = getattr(stored[0].source, "cuts", {}).get(stored[0].name) if plain else None
-    if marked(rows) or not days:
+    """The rows of a large stored table cut at the days of `warehouse.cuts`, moved so that no period is cut."""
+    stored = _stored(rows)
+    days = getattr(stored.source, "cuts", {}).get(stored.name) if stored else None
+    if not stored or not days:
         return [rows]
+    table = stored.to_expr()
     cuts = [ibis.date(day) for day in sorted({whole_periods((day, day), grain, week_start)[0] for day in days})]
-    table = stored[0].to_expr()
-    day = table.day
-    inside = [day < cuts[0], *((day >= a) & (day < b) for a, b in itertools.pairwise(cuts)), day >= cuts[-1]]
-    # Each from the table itself: what the pieces share, the engine would write down before it reads them.
-    return [rows.op().replace({stored[0]: table.filter(piece).op()}).to_expr() for piece in inside]
+    between = [(table.day >= a) & (table.day < b) for a, b in itertools.pairwise(cuts)]
+    inside = [table.day < cuts[0], *between, table.day >= cuts[-1]]
+    # Each from the table itself: if they shared more, the engine would write that down before it reads the pieces.
+    return [rows.op().replace({stored: table.filter(piece).op()}).to_expr() for piece in inside]
+
+
+def _stored(rows: ir.Table) -> ops.DatabaseTable | None:
+    """The stored table of which these are rows, with its own `day`; None where a row is there because of other rows."""
+    at, day = rows.op(), "day"
+    if at.find((ops.Analytic, ops.Reduction, ops.Subquery)):
+        return None
+    while isinstance(at, ops.Filter | ops.Project):
+        if isinstance(at, ops.Project):
+            value = at.values[day]
+            if not isinstance(value, ops.Field):
+                return None
+            day = value.name
+        at = at.parent
+    return at if isinstance(at, ops.DatabaseTable) and day == "day" else None
 
 
 def user_periods(rows: ir.Table) -> ir.Table:
