@@ -106,4 +106,6 @@ def test_what_is_made_distinct_in_pieces_is_the_same(warehouse, monkeypatch, nam
 def test_daily_tells_the_same_as_events(warehouse, grain):
     t = connect(warehouse)
     for metric in (stickiness, lifecycle):
-        assert_frame_equal(metric(t.daily, grain=grain).to_pandas(), metric(t.events, grain=grain).to_pandas())
+        for event in (None, "pay"):
+            daily, events = (metric(rows, grain=grain, event=event).to_pandas() for rows in (t.daily, t.events))
+            assert_frame_equal(daily, events)

@@ -171,7 +171,7 @@ def test_who_returned_and_who_was_contacted(con):
     assert told == {"a": (2, 0, 0.0), "c": (0, 2, 0.0), "d": (0, 1, 5.0)}
     touches = [
         {"touch_id": str(i), "user_id": w, "ts": at(n), "channel": "push", "campaign_id": c}
-        for i, (w, n, c) in enumerate([("a", 1, "c1"), ("a", 1, "c1"), ("b", 2, None), ("c", 9, "c1")])
+        for i, (w, n, c) in enumerate([("a", 1, "c1"), ("a", 1, "c1"), ("b", 2, None), ("c", 9, "c1"), ("d", 0, "c1")])
     ]
     got = con.to_pandas(contacts.contacted(bound("touches", touches), until=day(8), days=8))
     assert got.to_dict("records") == [{"user_id": "a", "days_ago": 7}]
