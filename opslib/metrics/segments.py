@@ -40,7 +40,8 @@ def rfm(orders: ir.Table, *, until: Day | None = None, days: int = 365) -> ir.Ta
     ValueError  if `days` is not 1 to 3650.
     """
     whole(days, 1, 3650, "days", "rfm")
-    found = _bought(identified(orders), last_day(orders.paid_day, until, "rfm"), days, shown_id=_.shown_id.min())
+    rows = recent(identified(orders), "paid_day", last_day(orders.paid_day, until, "rfm"), days)
+    found = _bought(rows, shown_id=_.shown_id.min())
     return found.select("recency", "frequency", "monetary", user_id=_.shown_id).relocate("user_id")
 
 
@@ -123,21 +124,33 @@ def profile(
     whole(days, 28, 3650, "days", "profile")
     whole(offset_hours, -12, 14, "offset_hours", "profile")
     last = observed_until(daily, until, "profile")
-    # Everything is summed and joined by integers; the text of an id comes from the one row that the user has.
-    users, daily, orders = contract.keyed(users.mutate(shown=users.user_id), daily, orders)
     found = _profile(users, daily, orders, last, days, offset_hours)
     return found.mutate(user_id=_.shown).drop("shown")
 
 
 def _profile(
-    users: ir.Table, daily: ir.Table, orders: ir.Table, last: ir.DateScalar, days: int, offset_hours: int
+    users: ir.Table,
+    daily: ir.Table,
+    orders: ir.Table,
+    last: ir.DateScalar,
+    days: int,
+    offset_hours: int,
+    one_in: int = 1,
 ) -> ir.Table:
-    """As `profile`, with `shown` beside `user_id`, which may be an integer."""
-    rows = recent(daily, "day", last, days)
+    """As `profile`, with `shown` beside `user_id`, which may be an integer; of one user in so many."""
+    # Everything is summed and joined by integers; the text of an id comes from the one row that the user has. Days come
+    # first: what the profiles of several days have in common, the engine would write down whole.
+    users = users.filter(users.registered_day <= last)
+    came = daily.select("day", *(c for c in ("user_id", contract.KEYS["user_id"]) if c in daily.columns))
+    tables = [recent(daily, "day", last, days), recent(came, "day", last, days), recent(orders, "paid_day", last, days)]
+    tables = contract.keyed(users.mutate(shown=users.user_id), *tables)
+    if one_in > 1 and tables[0].user_id.type().is_integer():
+        tables = [table.filter(table.user_id % one_in == 0) for table in tables]
+    users, rows, came, bought = tables
     hour = (rows.first_ts.hour().cast("int64") + (24 + offset_hours)) % 24
     rows = rows.mutate(hour=hour)
     # Days and the rest apart: grouped by user and day first, every sum would be made twice.
-    here = rows.select("user_id", "away").distinct().group_by("user_id")
+    here = came.select("user_id", "away").distinct().group_by("user_id")
     here = here.agg(
         first=_.away.max(),
         days_away=_.away.min(),
@@ -146,9 +159,8 @@ def _profile(
         active_days=_.count(),
     )
     did = rows.group_by("user_id").agg(kinds=rows.event.nunique(), **_counts(rows))
-    paid = _bought(orders, last, days).select(buyer="user_id", orders="frequency", spent="monetary")
-    who = named(users).filter(_.registered_day <= last)
-    who = who.select("user_id", "shown", "channel", "platform", since=lived(_.registered_day, last))
+    paid = _bought(bought).select(buyer="user_id", orders="frequency", spent="monetary")
+    who = named(users).select("user_id", "shown", "channel", "platform", since=lived(_.registered_day, last))
     joined = who.join(here, "user_id").join(did, "user_id").left_join(paid, _.user_id == paid.buyer)
     whole_numbers = ("days_away", "active_7", "active_28", "active_days", "kinds")
     return joined.select(
@@ -164,8 +176,8 @@ def _profile(
     ).relocate("user_id", "channel", "platform", "tenure_days")
 
 
-def _bought(orders: ir.Table, last: ir.DateScalar, days: int, **further: ir.Deferred) -> ir.Table:
-    rows = recent(orders, "paid_day", last, days).group_by("user_id")
+def _bought(recently: ir.Table, **further: ir.Deferred) -> ir.Table:
+    rows = recently.group_by("user_id")
     left = _.amount - _.refunded.fill_null(0.0)
     net = ibis.ifelse(left > 0, left, 0.0)
     whole_numbers = {"recency": _.away.min().cast("int64"), "frequency": _.count().cast("int64")}
@@ -235,14 +247,12 @@ def slipping(
     if not over:
         raise ValueError(f"slipping: ago must hold a number of days of at least {horizon_days}, got {list(ago)!r}")
     last = observed_until(daily, until, "slipping")
-    users, daily, orders = contract.keyed(users.mutate(shown=users.user_id), daily, orders)
-    if one_in > 1 and users.user_id.type().is_integer():
-        users, daily, orders = (table.filter(table.user_id % one_in == 0) for table in (users, daily, orders))
     parts = []
     for k in over:
         day = earlier(last, k)
-        rows = _profile(users, daily, orders, day, days, offset_hours).filter(_.days_away < recent_days)
+        rows = _profile(users, daily, orders, day, days, offset_hours, one_in).filter(_.days_away < recent_days)
         back = recent(daily, "day", earlier(last, k - horizon_days), horizon_days)
+        _users, _orders, back = contract.keyed(users, orders, back)
         back = back.select(back_id="user_id").distinct()
         joined = rows.left_join(back, rows.user_id == back.back_id)
         left = ibis.ifelse(joined.back_id.isnull(), 1, 0).cast("int64")
