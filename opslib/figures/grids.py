@@ -70,10 +70,8 @@ def matrix(
             ax_.named(name, f"n = {text.number(sizes[v])}" if not missing(sizes[v]) else "")
             for name, v in zip(names, rows, strict=True)
         ]
-    widest, side = (max(map(_inches, words), default=0.0) for words in (heads, names))
-    room = WIDE - side - (0.3 if written is not False else 1.5)  # a bar of colours takes more
-    leans = widest > room / max(len(heads), 1)
-    figure, ax = canvas(0.33 * len(rows) + 1.0 + leans * widest * np.sin(np.radians(LEAN)), WIDE)
+    lean = _lean(heads, WIDE - _widest(names) - (0.3 if written is not False else 1.5))  # a bar of colours takes more
+    figure, ax = canvas(0.33 * len(rows) + 1.0 + lean, WIDE)
     shades = (
         sns.light_palette(PALETTE[0], as_cmap=True)
         if center is None
@@ -87,7 +85,7 @@ def matrix(
     for number in ax.texts:
         number.set_in_layout(False)  # they lie inside their cells: the layout need not measure them
     ax.set_yticks(np.arange(len(rows)) + 0.5, names, rotation=0, color=INK)
-    how: Any = {"rotation": LEAN, "ha": "right", "rotation_mode": "anchor"} if leans else {"rotation": 0}
+    how: Any = {"rotation": LEAN, "ha": "right", "rotation_mode": "anchor"} if lean else {"rotation": 0}
     ax.set_xticks(np.arange(0, len(cols), step) + 0.5, heads, **how)
     ax.set_ylabel("")
     ax.set_xlabel("")
@@ -110,10 +108,16 @@ def _short(value: float, kind: str) -> str:
     )
 
 
-def _inches(words: str) -> float:
-    """About how wide words are beside an axis."""
-    letters = sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56 for letter in words)
-    return letters * float(matplotlib.rcParams["xtick.labelsize"]) / 72
+def _lean(heads: Sequence[str], room: float) -> float:
+    """How far heads that are wider than their columns reach down when they lean, in inches; 0 where they fit upright."""
+    widest = _widest(heads)
+    return widest * float(np.sin(np.radians(LEAN))) if widest > room / max(len(heads), 1) else 0.0
+
+
+def _widest(words: Sequence[str]) -> float:
+    """About how wide the widest words beside an axis are, in inches."""
+    ems = (sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56 for letter in one) for one in words)
+    return max(ems, default=0.0) * float(matplotlib.rcParams["xtick.labelsize"]) / 72
 
 
 def _head(column: str, value: Any) -> str:

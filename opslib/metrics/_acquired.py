@@ -25,15 +25,10 @@ def identified(*tables: ir.Table) -> Any:
 
     To group by the integer and take the least of its equal texts costs less than to group by the text.
     """
-    key = key_of(*tables)
+    number = contract.KEYS["user_id"]
+    key = number if all(number in table.columns for table in tables) else "user_id"
     found = tuple(table.mutate(user_id=table[key], shown_id=table.user_id) for table in tables)
     return found if found[1:] else found[0]
-
-
-def key_of(*tables: ir.Table) -> str:
-    """The column that tells users apart in all of the tables: the warehouse's integer where all have one."""
-    key = contract.KEYS["user_id"]
-    return key if all(key in table.columns for table in tables) else "user_id"
 
 
 def lived(since: ir.DateValue, last: ir.DateScalar) -> ir.IntegerValue:

@@ -83,8 +83,8 @@ def user(table: ir.Table) -> ir.Value:
 def numbered(table: ir.Table) -> bool:
     """Whether users are numbers from 0 on: in a folder of ours, not behind a URL, where a column of that name may be anything."""
     return (
-        _engine(table) == "duckdb"
-        and contract.KEYS["user_id"] in table.columns
+        contract.KEYS["user_id"] in table.columns
+        and _engine(table) == "duckdb"
         and hasattr(table.get_backend(), "cuts")
     )
 

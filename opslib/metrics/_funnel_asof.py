@@ -13,9 +13,9 @@ from itertools import pairwise
 import ibis
 import ibis.expr.types as ir
 
-from opslib.metrics._filters import few, step_holds, where_holds
+from opslib.metrics._filters import few, where_holds
 from opslib.metrics._funnel_rules import Funnel
-from opslib.metrics._funnel_tries import Value, identified, in_time, unit
+from opslib.metrics._funnel_tries import Value, identified, in_time, may_take, unit
 
 
 def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]) -> tuple[ir.Table, ir.Table]:
@@ -44,11 +44,9 @@ def deepest_tries(events: ir.Table, funnel: Funnel, further: Mapping[str, Value]
 
 def step_rows(events: ir.Table, funnel: Funnel, step: int, further: Mapping[str, Value] | None = None) -> ir.Table:
     """The rows of a step: the unit, `ts`, `day`; of the first step only those that may enter."""
-    rows = events.filter(step_holds(events, funnel.steps[step - 1]))
+    rows = events.filter(may_take(events, funnel, step))
     if funnel.where:
         rows = rows.filter(where_holds(rows, funnel.where))
-    if funnel.period and (step == 1 or funnel.within_period):
-        rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
     carried = {name: value(rows) for name, value in (further or {}).items()}
     who = identified(rows, funnel)
     rows = rows.select(**who, ts=rows.ts, day=rows.day, **carried)

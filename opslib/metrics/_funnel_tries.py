@@ -57,9 +57,17 @@ def identified(rows: ir.Table, funnel: Funnel, *, ids: bool = False) -> dict[str
     two thirds of the time of 24.
     """
     who = rows.user_id if ids else user(rows)
-    who = who.cast("int32") if numbered(rows) and not ids else who
+    who = who.cast("int32") if not ids and numbered(rows) else who
     named = zip(unit(funnel), funnel.units, strict=True)
     return {name: who if c == "user_id" else column(rows, c) for name, c in named}
+
+
+def may_take(rows: ir.Table, funnel: Funnel, step: int) -> ir.BooleanValue:
+    """Whether a row fits a step and, where a period is asked for, lies in it: that holds for entries, or for all steps."""
+    fits = step_holds(rows, funnel.steps[step - 1])
+    if funnel.period and (step == 1 or funnel.within_period):
+        return fits & rows.day.between(*map(ibis.date, funnel.period))
+    return fits
 
 
 def marked(

@@ -19,9 +19,9 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis.expr import datatypes
 
-from opslib.metrics._filters import few, step_holds, where_holds
+from opslib.metrics._filters import few, where_holds
 from opslib.metrics._funnel_rules import Funnel, events_of
-from opslib.metrics._funnel_tries import FAR, identified
+from opslib.metrics._funnel_tries import FAR, identified, may_take
 
 TIED = 100  # deeper than any funnel, and still a small integer
 NEVER = -FAR - FAR // 2  # further back than the longest window, and no overflow when it is subtracted
@@ -47,11 +47,7 @@ def depths(events: ir.Table, funnel: Funnel) -> ir.Table:
 def _fitting(events: ir.Table, funnel: Funnel, *more: str) -> ir.Table:
     """The rows that fit a step and may take it: their unit `u0`, their moment `t`, and `steps`, a bit for each step that they fit."""
     rows = events.filter(where_holds(events, funnel.where)) if funnel.where else events
-    fits = [step_holds(rows, step) for step in funnel.steps]
-    if funnel.period:
-        inside = rows.day.between(*map(ibis.date, funnel.period))
-        fits = [fit & inside if i == 0 or funnel.within_period else fit for i, fit in enumerate(fits)]
-    bits = [(fit, 1 << i) for i, fit in enumerate(fits)]
+    bits = [(may_take(rows, funnel, i), 1 << (i - 1)) for i in funnel.numbers]
     names = [name for step in funnel.steps for name in events_of(step)]
     once = len({*names}) == len(names)  # no row fits two steps: the engine looks each event up, and adds nothing
     steps = ibis.cases(*bits, else_=0) if once else reduce(add, (ibis.ifelse(fit, bit, 0) for fit, bit in bits))
