@@ -14,7 +14,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
 
-from opslib import warehouse
+from opslib import contract, warehouse
 from opslib.quoting import literal
 
 _SETTINGS = {
@@ -31,7 +31,7 @@ _SETTINGS = {
 def opened() -> Any:
     """A connection of its own, as ibis knows it, that spills to disk before its process holds 4 GiB."""
     con = ibis.duckdb.connect()
-    con.cuts = {}
+    con.cuts, con.last_days = {}, {}
     con.raw_sql("; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items()))
     con.raw_sql(f"SET temp_directory = {literal(str(Path(tempfile.gettempdir()) / f'opslib-{os.getpid()}'))}")
     warehouse.cap_memory(con.con, 3.2)  # so that a process that is told nothing stays below 4
@@ -39,7 +39,7 @@ def opened() -> Any:
 
 
 def viewed(con: Any, name: str, root: Path, parts: list[warehouse.Part]) -> ir.Table:
-    """A table made of these files; the connection keeps its `warehouse.cuts` under `cuts`.
+    """A table made of these files; the connection keeps its `warehouse.cuts` under `cuts`, and its last day under `last_days`.
 
     ibis' own `read_parquet` and `table` come to the same, but parse the text of every column's type each time.
     """
@@ -48,6 +48,7 @@ def viewed(con: Any, name: str, root: Path, parts: list[warehouse.Part]) -> ir.T
     con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{files}], union_by_name=true)")
     view = con.con.table(name)
     con.cuts[name] = warehouse.cuts(parts)
+    con.last_days[name, contract.table(name).clock_day] = warehouse.last_day(parts)
     columns = {column: _type(str(kind)) for column, kind in zip(view.columns, view.types, strict=True)}
     return ops.DatabaseTable(name, schema=ibis.schema(columns), source=con, namespace=ops.Namespace()).to_expr()
 

@@ -19,6 +19,9 @@ from opslib.warehouse import Manifest, Part, new_name, place, zone
 if TYPE_CHECKING:
     import duckdb
 
+# The second version writes numbers that follow one another as their differences: times and keys are read in half the time.
+_FORMAT = "FORMAT parquet, PARQUET_VERSION v2"
+
 
 class Store:
     """Writes Parquet files that no manifest on disk names yet, and names them in the manifest at hand."""
@@ -125,7 +128,7 @@ class Store:
         """One Parquet file of `rows`; written in staging, then moved to its place, where nothing reads it yet."""
         inside = "/".join(filter(None, (folder, month, new_name())))
         aside = self.staging / Path(inside).name
-        count = self.con.execute(f"COPY ({rows}) TO {literal(aside)} (FORMAT parquet)").fetchall()[0][0]
+        count = self.con.execute(f"COPY ({rows}) TO {literal(aside)} ({_FORMAT})").fetchall()[0][0]
         part = Part(inside, count, month)
         if spec and spec.clock_day:
             day = quoted(spec.clock_day)

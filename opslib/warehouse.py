@@ -264,6 +264,12 @@ def cuts(parts: Iterable[Part]) -> list[dt.date]:
     return found
 
 
+def last_day(parts: Iterable[Part]) -> dt.date | None:
+    """The last local day in these files; None where one of them does not say which days it holds."""
+    days = [part.last_day or "" for part in parts if part.rows]
+    return dt.date.fromisoformat(max(days)) if days and all(days) else None
+
+
 def sweep(root: Path, manifest: Manifest) -> None:
     """Remove what a killed load left behind, and the files that a load replaced more than a day ago."""
     shutil.rmtree(root / STAGING, ignore_errors=True)

@@ -12,6 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from opslib import warehouse as houses
 from opslib.engine import connect
+from opslib.metrics._periods import observed_until
 from opslib.metrics.activity import active_users, stickiness
 from opslib.metrics.habits import usage_gaps
 from opslib.metrics.lifecycle import lifecycle
@@ -84,10 +85,11 @@ IN_PIECES = {
     "cohorts": lambda t: retention(t.events, grain="week", periods=3),
     "days of users": lambda t: stickiness(t.events),
     "hours of users": lambda t: stickiness(t.events, grain="hour"),
-    "days up to a day that is sought": lambda t: usage_gaps(t.events, days=40),
+    "days up to the last": lambda t: usage_gaps(t.events, days=40),
+    "days up to a day that is sought": lambda t: usage_gaps(t.events.filter(_.user_id != ""), days=40),
 }
 
-UNCUT = ("hours of users", "days up to a day that is sought")  # an hour lies in two days; the last day is of all rows
+UNCUT = ("hours of users", "days up to a day that is sought")  # an hour lies in two days; that day is of all rows
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
@@ -100,6 +102,16 @@ def test_what_is_made_distinct_in_pieces_is_the_same(warehouse, monkeypatch, nam
     by = list(expected.columns)
     assert_frame_equal(*(f.sort_values(by, ignore_index=True) for f in (asked.to_pandas(), expected)))
     assert (pieces.con.compile(asked).count("DISTINCT") > 5) == (name not in UNCUT)
+
+
+def test_the_last_day_of_a_stored_table_is_known_of_other_rows_sought(warehouse):
+    t = connect(warehouse)
+    held = t.events.agg(day=_.day.max()).to_pandas()["day"].item()
+    fewer = t.events.filter(_.day < str(held))
+    for rows, day, sought in ((t.events, held, False), (fewer, held - dt.timedelta(1), True)):
+        asked = observed_until(rows, None, "test").as_table()
+        assert asked.to_pandas().iloc[0].item() == day
+        assert ("MAX(" in t.con.compile(asked).upper()) == sought
 
 
 @pytest.mark.parametrize("grain", ["day", "week", "month"])

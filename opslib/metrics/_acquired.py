@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._periods import Day, Period, as_day, bounds, first_day, index
+from opslib.metrics._periods import Period, bounds, first_day, index
 
 NO_CHANNEL = "(none)"
 
@@ -57,7 +57,3 @@ def within(table: ir.Table, day: str, period: Period | None, metric: str) -> ir.
     if (days := bounds(period, metric)) is None:
         return table
     return table.filter(table[day].between(*map(ibis.date, days)))
-
-
-def last_day(day: ir.DateColumn, until: Day | None, metric: str) -> ir.DateScalar:
-    return day.max().as_scalar() if until is None else ibis.date(as_day(until, "until", metric))

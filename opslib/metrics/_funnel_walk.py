@@ -70,21 +70,23 @@ def _walked(rows: ir.Table, funnel: Funnel, then: str, *, ties: bool) -> ir.Tabl
 
 def _walk(rows: str, funnel: Funnel, *, ties: bool) -> str:
     """The walk as SQL, which ibis cannot say: its windows do not ignore nulls."""
-    tie = "lag(t) OVER () = t AND lag(steps) OVER () <> steps" if ties else "false"
-    walk = f"SELECT *, lag(u0) OVER () IS DISTINCT FROM u0 AS new, {tie} AS tie FROM {rows}"
-    walk = _carried(walk, "steps & 1 = 1", "t", "e1")
+    tie = "lag(u0) OVER () = u0 AND lag(t) OVER () = t AND lag(steps) OVER () <> steps" if ties else "false"
+    new, last = (f"{side}(u0) OVER () IS DISTINCT FROM u0" for side in ("lag", "lead"))
+    walk = _carried(f"SELECT *, {new} AS new, {last} AS last, {tie} AS tie FROM {rows}", "steps & 1 = 1", "t", "e1")
     if funnel.entry == "first":
         walk = f"SELECT * EXCLUDE (e1), lag(e1) OVER () AS latest FROM ({walk})"
         walk = _carried(walk, f"steps & 1 = 1 AND (new OR latest = {NEVER})", "t", "e1")
     window = funnel.window * 1_000_000 if funnel.window else FAR
-    reached = {1: "steps & 1 = 1"}
     for i in funnel.numbers[1:]:
         bit = 1 << (i - 1)
-        reached[i] = f"steps & {bit} = {bit} AND t - e{i - 1} <= {window}"
-        walk = _carried(walk, reached[i], f"e{i - 1}", f"e{i}")
-    deepest = " ".join(f"WHEN {reached[i]} THEN {i}" for i in reversed(funnel.numbers))
+        reached = f"steps & {bit} = {bit} AND t - e{i - 1} <= {window}"
+        if i < funnel.numbers[-1]:
+            walk = _carried(walk, reached, f"e{i - 1}", f"e{i}")
+    # What a unit reached is known at its last row, but for the last step, which nothing carries on: few rows to group.
+    deepest = " ".join(f"WHEN e{i} <> {NEVER} THEN {i}" for i in reversed(funnel.numbers[:-1]))
     return (
-        f"SELECT u0, max(CASE WHEN tie AND NOT new THEN {TIED} {deepest} ELSE 0 END) AS depth FROM ({walk}) GROUP BY u0"
+        f"SELECT u0, max(CASE WHEN tie THEN {TIED} WHEN {reached} THEN {funnel.numbers[-1]} {deepest} ELSE 0 END) AS depth "
+        f"FROM ({walk}) WHERE last OR tie OR {reached} GROUP BY u0"
     )
 
 

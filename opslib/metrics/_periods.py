@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from opslib.errors import near
@@ -85,9 +86,17 @@ def span(low: ir.IntegerScalar, high: ir.IntegerScalar, **further: ir.Value) -> 
 
 def observed_until(table: ir.Table, until: Day | None, metric: str) -> ir.DateScalar:
     """The last local day that has been observed: as told, else the last day of the data."""
-    if until is None:
-        return table.day.max().as_scalar()
-    return ibis.date(as_day(until, "until", metric))
+    return last_day(table.day, until, metric)
+
+
+def last_day(day: ir.DateColumn, until: Day | None, metric: str) -> ir.DateScalar:
+    """As told, else the last day in the column: of a folder's own table it is known without a look at the rows."""
+    if until is not None:
+        return ibis.date(as_day(until, "until", metric))
+    of = day.op()
+    stored = of.rel if isinstance(of, ops.Field) and isinstance(of.rel, ops.DatabaseTable) else None
+    known = getattr(stored.source, "last_days", {}).get((stored.name, of.name)) if stored else None
+    return ibis.date(known) if known else day.max().as_scalar()
 
 
 def bounds(period: Period | None, metric: str) -> tuple[dt.date, dt.date] | None:

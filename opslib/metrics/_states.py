@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
 import ibis
 import ibis.expr.types as ir
 
 from opslib.metrics._acquired import earlier
 from opslib.metrics._periods import Day, observed_until, whole
 from opslib.metrics._visits import marked, visits
+
+UNSEEN = "unseen"
 
 
 def check(metric: str, new_days: int, active_days: int, silent_days: int, churn_days: int) -> None:
@@ -39,32 +45,48 @@ def judged(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, 
 
     `days_away` and `active_days` are those of the last named day, up to which `rows` go.
     """
-    once, last = marked(rows), list(ends)[-1]
-    facts = {"first_day": rows.day.min(), "last_day": rows.day.max()}
-    for name, end in ends.items():
-        # Bounds on the day itself, here and below: to count its distance costs more than all the rest.
-        late = rows.day > earlier(end, silent)
-        late = late if name == last else late & (rows.day <= end)
-        count = rows.count(where=late) if once else rows.day.nunique(where=late)
-        facts[f"{name}_often"] = count.cast("int64")
-        facts[f"{name}_day"] = facts["last_day"] if name == last else rows.day.max(where=rows.day <= end)
-    if "shown_id" in rows.columns:
-        facts["shown_id"] = rows.shown_id.min()
-    user = rows.group_by("user_id").agg(**facts)
-    state = {
-        name: ibis.cases(
-            (user.first_day > earlier(end, new), "new"),
-            (user[f"{name}_often"] >= often, "active"),
-            (user[f"{name}_day"] > earlier(end, silent), "retained"),
-            (user[f"{name}_day"] > earlier(end, churn), "silent"),
-            else_="churned",
-        )
-        for name, end in ends.items()
-    }
+    user, last = facts(rows, ends, new, silent, churn), list(ends)[-1]
     return user.select(
         *("first_day", "last_day"),
         user_id=user.shown_id if "shown_id" in user.columns else user.user_id,
         days_away=ends[last].delta(user.last_day, unit="day").cast("int64"),
         active_days=user[f"{last}_often"],
-        **state,
+        **states_of(user, ends, often),
     )
+
+
+def facts(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, silent: int, churn: int) -> ir.Table:
+    """One row per user of `visits`: all that their states at the ends of the named days follow from.
+
+    For each day the active days of late (`<name>_often`), and in `flags` three bits: had they come, more than lately, and
+    within `churn` days.
+    """
+    last = list(ends)[-1]
+    known, flags = {"first_day": rows.day.min(), "last_day": rows.day.max()}, []
+    for name, end in ends.items():
+        # Bounds on the day itself: to count its distance costs more than all the rest.
+        came = rows.day <= end if name != last else ibis.literal(True)
+        late = came & (rows.day > earlier(end, silent))
+        count = rows.count(where=late) if marked(rows) else rows.day.nunique(where=late)
+        known[f"{name}_often"] = count.cast("int64")
+        flags += [came, rows.day <= earlier(end, new), came & (rows.day > earlier(end, churn))]
+    if "shown_id" in rows.columns:
+        known["shown_id"] = rows.shown_id.min()
+    # One sum of bits costs what one of them alone would.
+    bits = [ibis.ifelse(flag, ibis.literal(1 << n, "int32"), ibis.literal(0, "int32")) for n, flag in enumerate(flags)]
+    return rows.group_by("user_id").agg(**known, flags=reduce(or_, bits).bit_or())
+
+
+def states_of(facts: ir.Table, names: Iterable[str], often: int) -> dict[str, ir.StringValue]:
+    """The state at the end of each day that is named in `facts`, in its order."""
+    return {
+        name: ibis.cases(
+            ((facts.flags & (1 << 3 * n)) == 0, UNSEEN),
+            ((facts.flags & (2 << 3 * n)) == 0, "new"),
+            (facts[f"{name}_often"] >= often, "active"),
+            (facts[f"{name}_often"] > 0, "retained"),
+            ((facts.flags & (4 << 3 * n)) != 0, "silent"),
+            else_="churned",
+        )
+        for n, name in enumerate(names)
+    }

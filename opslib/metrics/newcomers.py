@@ -15,7 +15,7 @@ from opslib.metrics._filters import Step, column, few
 from opslib.metrics._first_tries import first_tries, keyed, narrow, read_by
 from opslib.metrics._funnel_rules import STEPS, Funnel, checked
 from opslib.metrics._funnel_segments import OTHER
-from opslib.metrics._periods import Day, Period, as_day, bounds, whole
+from opslib.metrics._periods import Day, Period, bounds, observed_until, whole
 
 Dimensions = Sequence[str]
 
@@ -179,7 +179,7 @@ def _people(
 ) -> ir.Table:
     """One row per new user whose day N has been observed: user_id, day, period; `first_ts` where `daily` has it."""
     whole(day_n, 1, 366, "day_n", metric)
-    last = daily.day.max().as_scalar() if until is None else ibis.date(as_day(until, "until", metric))
+    last = observed_until(daily, until, metric)
     times = {"first_ts": _.first_ts.min()} if "first_ts" in daily.columns else {}
     first = daily.group_by("user_id").agg(day=_.day.min(), **times)
     first = first.filter(first.day + ibis.interval(days=day_n) <= last)

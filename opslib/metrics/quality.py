@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.contract import TABLES
-from opslib.metrics._periods import WEEK_SHIFT, Day, as_day, first_day, index, one_of, span, whole
+from opslib.metrics._periods import WEEK_SHIFT, Day, first_day, index, observed_until, one_of, span, whole
 
 _WATCHED = tuple(c.name for c in TABLES["events"].columns if not c.required)
 
@@ -55,7 +55,7 @@ def day_ends(events: ir.Table, *, days: int = 15, until: Day | None = None) -> i
     ValueError  if `days` is not between 1 and 366, or `until` is no day.
     """
     whole(days, 1, 366, "days", "day_ends")
-    last = events.day.max().as_scalar() if until is None else ibis.date(as_day(until, "until", "day_ends"))
+    last = observed_until(events, until, "day_ends")
     rows = events.filter((events.day <= last) & (events.day + ibis.interval(days=days) > last))
     return rows.group_by("day").agg(last_ts=_.ts.max()).order_by("day")
 

@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import earlier, identified, last_day, lived, named, recent
-from opslib.metrics._periods import Day, observed_until, whole
+from opslib.metrics._acquired import earlier, identified, lived, named, recent
+from opslib.metrics._periods import Day, last_day, observed_until, whole
 
 SOCIAL = ("like", "comment", "favorite", "share", "follow")
 BUYING = ("add_to_cart", "checkout", "pay")

@@ -7,8 +7,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import last_day, lived, named, within
-from opslib.metrics._periods import GRAINS, Day, Period, first_day, index, one_of, whole
+from opslib.metrics._acquired import lived, named, within
+from opslib.metrics._periods import GRAINS, Day, Period, first_day, index, last_day, one_of, whole
 
 
 def channel_cost(

@@ -11,11 +11,10 @@ from ibis import _
 
 from opslib.metrics._filters import Step
 from opslib.metrics._periods import Day, as_day, observed_until, whole
-from opslib.metrics._states import check, judged
+from opslib.metrics._states import check, facts, judged, states_of
 from opslib.metrics._visits import visits
 
 STATES = ("new", "active", "retained", "silent", "churned")
-UNSEEN = "unseen"
 
 
 def states(
@@ -101,15 +100,17 @@ def transitions(
 def _moved(events: ir.Table, before: Day, after: Day, event: Step, rule: tuple[int, int, int, int]) -> ir.Table:
     """`transitions` in no order."""
     check("transitions", *rule)
+    new, often, silent, churn = rule
     days = [as_day(before, "before", "transitions"), as_day(after, "after", "transitions")]
     if days[0] >= days[1]:
         raise ValueError(f"transitions: after must be later than before, got {days[0]} to {days[1]}")
 
     rows = visits(events, event, until=days[1], metric="transitions")
     ends = {"from_state": ibis.date(days[0]), "to_state": ibis.date(days[1])}
-    moved = judged(rows, ends, *rule)
-    moved = moved.mutate(from_state=ibis.ifelse(_.first_day > ends["from_state"], UNSEEN, _.from_state))
-    counts = moved.group_by("from_state", "to_state").agg(users=_.count())
+    user = facts(rows, ends, new, silent, churn)
+    # Users of the same facts are judged once.
+    alike = user.group_by("flags", *(f"{name}_often" for name in ends)).agg(users=_.count())
+    counts = alike.group_by(**states_of(alike, ends, often)).agg(users=alike.users.sum().cast("int64"))
     size = _.users.sum().over(ibis.window(group_by="from_state")).cast("int64")
     return counts.mutate(size=size)
 

@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import NO_CHANNEL, last_day, lived, named, within
-from opslib.metrics._periods import GRAINS, Day, Period, bounds, first_day, index, numbers, one_of, whole
+from opslib.metrics._acquired import NO_CHANNEL, lived, named, within
+from opslib.metrics._periods import GRAINS, Day, Period, bounds, first_day, index, last_day, numbers, one_of, whole
 from opslib.metrics.campaign import risk_signals
 
 

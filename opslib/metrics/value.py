@@ -7,8 +7,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
-from opslib.metrics._acquired import last_day, lived, named, within
-from opslib.metrics._periods import GRAINS, Day, Period, as_day, first_day, index, numbers, one_of, whole
+from opslib.metrics._acquired import lived, named, within
+from opslib.metrics._periods import GRAINS, Day, Period, as_day, first_day, index, last_day, numbers, one_of, whole
 
 
 def cohort_value(
