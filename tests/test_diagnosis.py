@@ -82,8 +82,8 @@ def test_users_of_every_day_have_the_same_time_to_enter(con, further):
     )
     sums = con.to_pandas(cells).groupby(["period", "reached"])["users"].sum()
     assert sums.to_dict() == {(p, r): 9 for p in ("current", "previous") for r in (0, 3)}
-    came = con.to_pandas(first_steps.arrivals(*tables(rows), steps=steps, period=(str(day(0)), str(day(18)))))
-    assert set(came["user_id"]) == {f"a{n}" for n in range(19)}
+    took = con.to_pandas(first_steps.step_times(*tables(rows), steps=steps, period=(str(day(0)), str(day(18)))))
+    assert set(took["users"]) == {19} and took["p50_s"].max() == 9 * 60
 
 
 def test_users_whose_next_day_is_not_over_are_left_out(con):
@@ -178,15 +178,19 @@ def test_days_hold_the_same_users_for_every_dimension(con):
     assert (sums["channel"] == sums["platform"]).all() and sums["channel"].tolist() == [4, 4, 4]
 
 
-def test_only_new_users_enter_the_funnel_of_arrivals(con):
+def test_only_the_times_of_new_users_count(con):
     rows = [
         event("old", "app_open", 0),
         event("old", "app_open", 5),
+        event("old", "register", 5, 1),
         event("new", "app_open", 5),
         event("new", "register", 6),
     ]
-    got = con.to_pandas(first_steps.arrivals(*tables(rows), period=(str(day(5)), str(day(6)))))
-    assert sorted(zip(got.user_id, got.event, strict=True)) == [("new", "app_open"), ("new", "register")]
+    asked = {"steps": WAY, "period": (str(day(5)), str(day(6)))}
+    got = con.to_pandas(first_steps.step_times(*tables(rows), **asked))
+    assert got[["from_step", "to_step", "users", "p50_s"]].to_numpy().tolist() == [[1, 2, 1, 86_400]]
+    with pytest.raises(ValueError, match="step_times: quantiles must be between 0 and 1"):
+        first_steps.step_times(*tables(rows), quantiles=[50], **asked)
 
 
 def test_habits_count_what_came_before_the_step_and_nothing_after(con):

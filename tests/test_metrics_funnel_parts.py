@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opslib.errors import UsageError
+from opslib.metrics.first_steps import step_times
 from opslib.metrics.funnel import funnel, funnel_steps
 from opslib.metrics.funnel_breakdown import funnel_breakdown
 from opslib.metrics.funnel_time import time_histogram, time_to_convert
 from opslib.metrics.funnel_trend import funnel_trend
+from opslib.metrics.newcomers import newcomer_steps
 from opslib.text import speaking
 
 FIFTH = max(
@@ -42,6 +44,17 @@ def plain(drawn) -> list[dict]:
 def table(rows):
     names = {"id": "event_id", "user": "user_id", "item": "content_id"}
     return bound("events", [{names.get(k, k): v for k, v in row.items()} for row in rows])
+
+
+def rolled_up(rows):
+    """`daily`, as a load keeps it."""
+    days = {(r["user"], r["ts"].date(), r["event"]): [] for r in rows}
+    for r in rows:
+        days[r["user"], r["ts"].date(), r["event"]].append(r["ts"])
+    found = [
+        {"user_id": u, "day": d, "event": e, "n": len(own), "first_ts": min(own)} for (u, d, e), own in days.items()
+    ]
+    return bound("daily", found)
 
 
 def asked(hours: int | None, entry: str = "best") -> tuple[oracle.Asked, dict]:
@@ -97,6 +110,29 @@ def test_times_and_their_histogram_are_their_definition(drawn, hours):
     own = time_histogram(table(rows), from_step=1, to_step=3, **arguments).to_pandas()
     assert own["users"].sum() == len(seconds)
     assert own["users"].tolist() == oracle.histogram(seconds, own["low_s"].tolist())
+
+
+@given(histories, windows)
+@settings(max_examples=FIFTH)
+def test_the_way_in_of_new_users_is_the_funnel_of_those_who_entered_on_their_first_day(drawn, hours):
+    rows, (question, arguments) = plain(drawn), asked(hours, "first")
+    del arguments["entry"]
+    first = {user: min(r["ts"].date() for r in rows if r["user"] == user) for user in {r["user"] for r in rows}}
+    entered = {r["user"] for r in rows if r["event"] == STEPS[0] and r["ts"].date() == first[r["user"]]}
+    new = [r for r in rows if r["user"] in entered]
+
+    reached = newcomer_steps(table(rows), rolled_up(rows), until="2026-02-01", **arguments).to_pandas()
+    expected = oracle.funnel(new, question)
+    assert [reached.loc[reached["reached"] >= i, "users"].sum() for i in (1, 2, 3)] == expected
+    assert reached["users"].sum() == len(first)
+
+    found = step_times(table(rows), rolled_up(rows), **arguments).to_pandas().set_index(["from_step", "to_step"])
+    pairs = {pair: seconds for pair in ((1, 2), (2, 3), (1, 3)) if (seconds := oracle.times(new, question, *pair))}
+    assert set(found.index) == set(pairs)
+    for pair, seconds in pairs.items():
+        row = found.loc[pair]
+        assert (row["users"], row["min_s"], row["max_s"]) == (len(seconds), seconds[0], seconds[-1])
+        assert row["p50_s"] == pytest.approx(np.quantile(seconds, 0.5))
 
 
 @given(histories)

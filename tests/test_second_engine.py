@@ -60,7 +60,7 @@ FURTHER = [
     (paths.path_nodes, {"groups": ["a*n", "c*"], "exclude": ["read"], "session": None, "collapse": None}),
     (paths.path_nodes, {"funnel": STEPS, "relation": "between", "funnel_step": 2}),
     (path_conversion.path_conversion, {"start": "activate", "end": "pay", "start_occurrence": "any", "within_days": 3}),
-    (first_steps.arrivals, ANY_FIRST),
+    (first_steps.step_times, ANY_FIRST),
     (first_steps.step_habits, ANY_FIRST),
     (first_steps.step_instead, ANY_FIRST),
     (campaign_effect.takings, {"campaign_id": "k1"}),
@@ -73,7 +73,7 @@ FURTHER = [
 ]  # fmt: skip
 # What is empty by default (no campaign or experiment named, no four steps in a week, no id twice): asked further above.
 MAY_BE_EMPTY = {"invitations", "pacing", "participants", "risk_signals", "outcome_sums", "time_histogram", "repeats"}
-MAY_BE_EMPTY |= {"arrivals", "step_habits", "step_instead", "takings"}
+MAY_BE_EMPTY |= {"step_times", "step_habits", "step_instead", "takings"}
 MAY_BE_EMPTY |= {"targeted_change", "returned", "ratio_sums", "claims"}  # none of the generated users take part
 # OPSLIB_EXAMPLES=500 asks on twenty data sets.
 DATA = {f"any{n}": anydata.tables(seed=4 + n) for n in range(max(1, settings().max_examples // 25))}

@@ -1,4 +1,4 @@
-"""New users on their way in: their events, what those who took a step had done before it, and what others did instead."""
+"""New users on their way in: how long the steps take, what those who took one had done before it, and what others did instead."""
 
 from __future__ import annotations
 
@@ -10,49 +10,40 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib.metrics._filters import Step
-from opslib.metrics._first_tries import entries, first_tries, keyed, narrow, read_by, since
+from opslib.metrics._first_tries import first_tries, keyed, narrow, read_by, since
 from opslib.metrics._funnel_rules import STEPS, Funnel, checked
+from opslib.metrics._funnel_times import QUANTILES, check_quantiles, step_pairs, summed, timed
 from opslib.metrics._funnel_tries import deadlines
 from opslib.metrics._periods import Period, whole
 
 Steps = Sequence[Step | Mapping[str, Any]]
 
 
-def arrivals(
+def step_times(
     events: ir.Table,
     daily: ir.Table,
     *,
     steps: Steps = STEPS,
-    window_days: float | None = None,
+    window_days: float | None = 1,
     period: Period | None = None,
+    quantiles: Sequence[float] = QUANTILES,
 ) -> ir.Table:
-    """The events of the users whose first day ever lies in the period and who entered on it, from that day on.
+    """Seconds that new users take from one step to another.
 
-    One row per event: user_id (the integer key where the tables have it), event_id, event, ts, day, and what else the
-    `steps` ask for; lazy, to be given to a metric of events.
+    One row per (from_step, to_step), as of `funnel_time.time_to_convert`, with the same columns.
 
-    Definition: the first day is the first of `daily`, the whole history; an entry is the first of `steps`, as in `newcomers`.
-    Funnels of new users take this table, so that older users who open the app again do not count as entries that fail to
-    register. With `window_days` only the events that a try which begins in the period can still reach: an engine then reads
-    no later day.
-    Error: none, a selection.
-    Source: terms.yml, `acquisition.new_users`.
+    Definition: the times of `time_to_convert`, of the new users of `period` who entered on their first day, with that entry;
+    older users who open the app again are no entries that fail to register. Steps as `newcomers`.
+    Error: times are skewed; compare medians (bootstrap), or means from `mean_s` and `var_s` in large samples.
+    Source: terms.yml, `funnel.time_to_convert`.
 
     Raises
     ------
-    ValueError  if the period is none.
+    ValueError  as `funnel`; if a quantile is not between 0 and 1.
     """
-    asked = checked(
-        "arrivals", steps, {"period": period} | ({} if window_days is None else {"window_days": window_days})
-    )
-    events, daily = keyed(narrow(events, read_by(asked)), daily)
-    entered = entries(events, _first_days(daily, asked), asked).select(_user="user_id", _first="day")
-    reached = [since(asked)]
-    if asked.period and window_days is not None:
-        last = ibis.date(asked.period[1]).cast("timestamp") + ibis.interval(seconds=(asked.window or 0) + 86_400)
-        reached = [*reached, events.day.cast("timestamp") <= last]
-    rows = events.filter(*reached).inner_join(entered, [("user_id", "_user")])
-    return rows.filter(rows.day >= rows._first).drop("_user", "_first")
+    check_quantiles(quantiles, "step_times")
+    _events, tried, asked = _tried(events, daily, steps, window_days, period, "step_times")
+    return summed(timed(tried, step_pairs(asked, None, None), []), quantiles)
 
 
 def step_habits(
@@ -86,7 +77,8 @@ def step_habits(
     ------
     ValueError  as `funnel`; if `step` is not between 2 and the number of steps.
     """
-    events, tried, asked = _tried(events, daily, steps, step, window_days, period, "step_habits")
+    events, tried, asked = _tried(events, daily, steps, window_days, period, "step_habits")
+    whole(step, 2, len(steps), "step", "step_habits")
     came = tried[f"t{asked.anchor(step)}"]
     tried = tried.filter(came.notnull())
     at = tried.select(_user="user_id", _at=came, _passed=ibis.ifelse(tried[f"t{step}"].notnull(), 1, 0))
@@ -135,7 +127,8 @@ def step_instead(
     """
     if isinstance(exclude, str):
         raise ValueError(f"step_instead: exclude must be a list of event names, got {exclude!r}")
-    events, tried, asked = _tried(events, daily, steps, step, window_days, period, "step_instead")
+    events, tried, asked = _tried(events, daily, steps, window_days, period, "step_instead")
+    whole(step, 2, len(steps), "step", "step_instead")
     if asked.window is None:
         raise ValueError("step_instead: window_days must be a number of days, got None: nobody would ever have stopped")
     last = asked.anchor(step)
@@ -159,11 +152,10 @@ def _event(step: Step | Mapping[str, Any]) -> str:
 
 
 def _tried(
-    events: ir.Table, daily: ir.Table, steps: Steps, step: int, window_days: float, period: Period | None, metric: str
+    events: ir.Table, daily: ir.Table, steps: Steps, window_days: float | None, period: Period | None, metric: str
 ) -> tuple[ir.Table, ir.Table, Funnel]:
     """The events, keyed and narrow, the new users' tries, and what was asked."""
     asked = checked(metric, steps, {"entry": "first", "window_days": window_days, "period": period})
-    whole(step, 2, len(steps), "step", metric)
     events, daily = keyed(narrow(events, read_by(asked)), daily)
     people = _first_days(daily, asked).select(user_id="_user", day="_day")
     return events, first_tries(events, people, asked), asked

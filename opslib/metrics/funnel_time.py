@@ -11,12 +11,12 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from opslib.metrics._funnel_rules import STEPS, Funnel, Rules, checked
+from opslib.metrics._funnel_rules import STEPS, Rules, checked
 from opslib.metrics._funnel_segments import segmented, split_of
+from opslib.metrics._funnel_times import QUANTILES, check_quantiles, step_pairs, summed, timed
 from opslib.metrics._periods import numbers, whole
 from opslib.metrics.funnel import Steps
 
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 MOST_BINS = 60
 ONE_MINUTE = 60  # the width of the bins when all times are equal
 
@@ -65,31 +65,11 @@ def time_to_convert(
     UsageError  if a column does not exist.
     """
     asked = checked("time_to_convert", steps, rules)
-    pairs = _pairs(asked, from_step, to_step)
-    if isinstance(quantiles, str) or not all(0 <= q <= 1 for q in quantiles):
-        raise ValueError(f"time_to_convert: quantiles must be between 0 and 1, got {quantiles!r}")
+    pairs = step_pairs(asked, from_step, to_step)
+    check_quantiles(quantiles, "time_to_convert")
     split = split_of(asked, breakdown, attribution, attribution_step, limit) if breakdown is not None else None
     by = ["segment", "other", "values"] if split else []
-    timed = _times(segmented(events, users, asked, split), pairs, by)
-    keys = [*by, "from_step", "to_step"]
-    group = ibis.window(group_by=keys)
-    timed = timed.mutate(
-        place=ibis.row_number().over(ibis.window(group_by=keys, order_by="seconds")), last=_.count().over(group) - 1
-    )
-    # A quantile is a weighted sum of the ordered times, of which only the two neighbours have a weight.
-    shares = {f"p{q * 100:g}_s": 1.0 - (_.place - _["last"] * q).abs() for q in quantiles}
-    return (
-        timed.group_by(keys)
-        .agg(
-            users=_.count(),
-            mean_s=_.seconds.mean(),
-            var_s=_.seconds.var(how="sample"),
-            min_s=_.seconds.min(),
-            max_s=_.seconds.max(),
-            **{name: (_.seconds * ibis.greatest(share, 0.0)).sum() for name, share in shares.items()},
-        )
-        .order_by(*keys)
-    )
+    return summed(timed(segmented(events, users, asked, split), pairs, by), quantiles, by)
 
 
 def time_histogram(
@@ -126,7 +106,7 @@ def time_histogram(
     asked = checked("time_histogram", steps, rules)
     if bins is not None:
         whole(bins, 1, MOST_BINS, "bins", "time_histogram")
-    times = _times(segmented(events, None, asked, None), _pairs(asked, from_step, to_step), [])
+    times = timed(segmented(events, None, asked, None), step_pairs(asked, from_step, to_step), [])
     if edges is not None:
         return _between(times, edges)
     span = times.agg(low=_.seconds.min().floor(), high=_.seconds.max(), n=_.count()).filter(_.n > 0)
@@ -161,38 +141,6 @@ def bin_edges(*samples: tuple[float, float, int], bins: int | None = None) -> li
     count = bins or next(i for i in range(1, MOST_BINS + 1) if i**3 >= largest or i == MOST_BINS)
     width = math.ceil((high - low) / count) or ONE_MINUTE
     return [low + i * width for i in range(count + 1)]
-
-
-def _pairs(funnel: Funnel, from_step: int | None, to_step: int | None) -> list[tuple[int, int]]:
-    """The steps between which time is measured."""
-    if from_step is None and to_step is None:
-        last = funnel.required[-1]
-        pairs = [(funnel.anchor(i), i) for i in funnel.numbers[1:]]
-        return pairs if (1, last) in pairs or last == 1 else [*pairs, (1, last)]
-    start, end = funnel.step(1 if from_step is None else from_step, "from_step"), funnel.step(to_step, "to_step")
-    if start >= end:
-        raise ValueError(f"{funnel.metric}: from_step must come before to_step, got {start} and {end}")
-    return [(start, end)]
-
-
-def _times(tried: ir.Table, pairs: list[tuple[int, int]], by: Sequence[str]) -> ir.Table:
-    """One row per try and pair of steps that it did, with the `seconds` between them."""
-    if not pairs:  # a funnel of one step takes no time
-        pairs = [(1, 1)]
-        tried = tried.filter(ibis.literal(False))
-    crossed = tried.cross_join(numbers(len(pairs), "pair"))
-
-    def of_pair(values: Sequence[ir.Value | int]) -> ir.Value:
-        return ibis.cases(*((crossed.pair == i, value) for i, value in enumerate(values)))
-
-    start, end = of_pair([crossed[f"t{a}"] for a, _b in pairs]), of_pair([crossed[f"t{b}"] for _a, b in pairs])
-    timed = crossed.select(
-        *by,
-        from_step=of_pair([a for a, _b in pairs]),
-        to_step=of_pair([b for _a, b in pairs]),
-        seconds=end.delta(start, unit="millisecond") / 1000.0,
-    )
-    return timed.filter(timed.seconds.notnull())
 
 
 def _between(times: ir.Table, edges: Sequence[float]) -> ir.Table:

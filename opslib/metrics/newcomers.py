@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from opslib import contract
+from opslib.metrics._acquired import earlier
 from opslib.metrics._cohorts import NO_VALUE
 from opslib.metrics._filters import Step, column, few
 from opslib.metrics._first_tries import first_tries, keyed, narrow, read_by
@@ -182,7 +183,7 @@ def _people(
     last = observed_until(daily, until, metric)
     times = {"first_ts": _.first_ts.min()} if "first_ts" in daily.columns else {}
     first = daily.group_by("user_id").agg(day=_.day.min(), **times)
-    first = first.filter(first.day + ibis.interval(days=day_n) <= last)
+    first = first.filter(first.day <= earlier(last, day_n))
     return first.mutate(period=_period(first.day, period, compare, metric)).filter(_.period.notnull())
 
 
@@ -195,8 +196,7 @@ def _visits(daily: ir.Table) -> ir.Table:
 def _returned(people: ir.Table, visits: ir.Table, day_n: int) -> ir.Table:
     """The people with `returned`: 1 for those active on day N, else 0."""
     if "_came" in visits.columns:
-        due = (visits._came + ibis.interval(days=day_n)).cast("timestamp").date()
-        back = visits.filter(visits.day == due).select(_back="user_id")
+        back = visits.filter(visits.day.delta(visits._came, unit="day") == day_n).select(_back="user_id")
     else:
         due = people.select(_user="user_id", _due=(_.day + ibis.interval(days=day_n)).cast("timestamp").date())
         back = visits.inner_join(due, [("user_id", "_user"), ("day", "_due")]).select(_back="user_id").distinct()
@@ -252,25 +252,24 @@ def _first_values(events: ir.Table, people: ir.Table, own: Mapping[str, str]) ->
     """The values of each user's first event: _first (the user), d0, d1, …"""
     rows = _first_events(events, people)
     rows = rows.select(_first="user_id", event_id="event_id", **{n: _text(column(rows, d)) for n, d in own.items()})
-    smallest = rows.group_by("_first").agg(**{n: _[n].min() for n in own}, **{f"{n}_": _[n].max() for n in own})
-    differ = ibis.literal(False)
-    for name in own:
-        differ = differ | (smallest[name] != smallest[f"{name}_"])
+    found = (
+        rows.select("_first", *own).distinct().group_by("_first").agg(**{n: _[n].min() for n in own}, ways=_.count())
+    )
     # The order of one instant is read only where its rows differ: the texts of `event_id` are the dearest to read.
-    apart = few(smallest.filter(differ).select(u0="_first"))
+    apart = few(found.filter(found.ways > 1).select(u0="_first"))
     tied = (
         rows.inner_join(apart, [("_first", "u0")]).group_by("_first").agg(**{n: _[n].argmin(_.event_id) for n in own})
     )
-    return smallest.filter(~differ).select("_first", *own).union(tied)
+    return found.filter(found.ways == 1).select("_first", *own).union(tied)
 
 
 def _first_events(events: ir.Table, people: ir.Table) -> ir.Table:
     """The events of each user's first instant, which `daily` knows already."""
     if "first_ts" not in people.columns:
         days = events.inner_join(people.select(_user="user_id", _day="day"), [("user_id", "_user"), ("day", "_day")])
-        people = days.group_by("user_id").agg(first_ts=_.ts.min(), day=_.day.min())
-    at = people.select(_user="user_id", _day="day", _ts="first_ts")
-    return events.inner_join(at, [("user_id", "_user"), ("day", "_day"), ("ts", "_ts")])
+        people = days.group_by("user_id").agg(first_ts=_.ts.min())
+    at = people.select(_user="user_id", _ts="first_ts")
+    return events.inner_join(at, [("user_id", "_user"), ("ts", "_ts")])
 
 
 def _text(value: ir.Value) -> ir.StringValue:

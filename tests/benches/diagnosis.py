@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from opslib import engine
-from opslib.metrics import first_steps, funnel_time
+from opslib.metrics import first_steps
 from opslib.metrics.newcomers import newcomer_days, newcomer_steps, newcomers
 from tests.bench import Bench, Data
 from tests.benches.activity import STEPS
@@ -110,9 +110,7 @@ def bench_diagnosis_days(data: Data) -> Bench:
 def bench_diagnosis_times(data: Data) -> Bench:
     def ours() -> list[tuple]:
         tables = engine.connect(data.warehouse)
-        rules: dict[str, Any] = {"steps": STEPS, "entry": "first", "window_days": 1, "period": CURRENT}
-        new = first_steps.arrivals(tables.events, tables.daily, steps=STEPS, window_days=1, period=CURRENT)
-        frame = funnel_time.time_to_convert(new, **rules).to_pandas()
+        frame = first_steps.step_times(tables.events, tables.daily, steps=STEPS, period=CURRENT).to_pandas()
         frame = frame.assign(p50=frame["p50_s"].round(1))
         return [_plain(row) for row in frame[["from_step", "to_step", "users", "p50"]].itertuples(index=False)]
 
