@@ -34,7 +34,7 @@ def opened() -> Any:
     con.cuts, con.last_days = {}, {}
     con.raw_sql("; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items()))
     con.raw_sql(f"SET temp_directory = {literal(str(Path(tempfile.gettempdir()) / f'opslib-{os.getpid()}'))}")
-    warehouse.cap_memory(con.con, 3.2)  # so that a process that is told nothing stays below 4
+    warehouse.cap_memory(con.con, 3.0)  # so that a process that is told nothing stays below 4
     return con
 
 

@@ -200,3 +200,10 @@ def test_the_walk_over_many_rows_and_threads_is_the_portable_plan(name):
     walked = con.to_pandas(funnel(con.table("events"), **asked))["users"].tolist()
     assert walked == portable(con, con.table("events"), **asked)
     assert walked[0] > walked[1] > 50
+
+
+@pytest.mark.parametrize("asked", [{"unit": "session"}, {"count": "sessions"}, {"unit": ["user_id", "session"]}])
+def test_a_session_is_one_of_its_user(con, asked):
+    """s does B an hour after A, in a session of its own; the first sessions of s and t are two."""
+    rows = table(plain([("s", "A", 0, None), ("s", "B", 60, None), ("t", "A", 0, None), ("t", "B", 5, None)]))
+    assert con.to_pandas(funnel(rows, steps=["A", "B"], **asked)).users.tolist() == [2, 1]

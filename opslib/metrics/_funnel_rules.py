@@ -119,7 +119,9 @@ def checked(metric: str, steps: Sequence[Step | Mapping[str, Any]], rules: Mappi
         raise ValueError(
             f"{metric}: entry 'latest' means the last first step before the second; order 'unordered' has none"
         )
-    units = ("user_id", "session") if count == "sessions" else _names(rules.get("unit", "user_id"), "unit", metric)
+    units = _names(rules.get("unit", "user_id"), "unit", metric)
+    if count == "sessions" or units == ("session",):  # a session's number is its user's own
+        units = ("user_id", "session")
     if not units:
         raise ValueError(f"{metric}: unit must name at least one column or 'props.NAME', got {rules['unit']!r}")
     each = [_step(step, i, order, metric) for i, step in enumerate(steps, start=1)]

@@ -58,8 +58,8 @@ def judged(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, 
 def facts(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, silent: int, churn: int) -> ir.Table:
     """One row per user of `visits`: all that their states at the ends of the named days follow from.
 
-    For each day the active days of late (`<name>_often`), and in `flags` three bits: had they come, more than lately, and
-    within `churn` days.
+    For each day the active days among the last `silent` (`<name>_often`), and in `flags` three bits: whether they had come
+    by then, were there before the last `new` days, and in the last `churn` days.
     """
     last = list(ends)[-1]
     known, flags = {"first_day": rows.day.min(), "last_day": rows.day.max()}, []

@@ -60,8 +60,8 @@ def funnel(
     second step sets the clock (Mixpanel's optimized re-entry); it counts the same units in shorter times. An entry with
     another after it and no second step between is no try, even where its window ended or a strict row interrupted it.
     `count` "attempts": tries one after the other, the next entry after completion, time-out or exclusion (Mixpanel's
-    totals); "sessions": each session of `sessionized` by itself. `unit`: what is counted instead of users, a column, a
-    "props.NAME" or several; rows without it are out.
+    totals); "sessions": each session of `sessionized` by itself, as unit="session". `unit`: what is counted instead of
+    users, a column, a "props.NAME" or several; rows without it are out.
     A step may be a mapping with `event`, `where`, `optional` and `window_days`: an optional step counts when done in time
     after the required step before it and changes nothing for the others; a step's own window runs from that same step
     (GrowthBook). `hold`: columns or properties that all rows of a try must share; rows without them are out.
