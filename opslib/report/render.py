@@ -143,11 +143,14 @@ def definition(term: dict[str, Any]) -> str:
 
 
 def a_list(part: dict[str, Any]) -> str:
-    """A link to a list beside the report."""
+    """A link to a list beside the report; of one that nobody is on, that it is empty."""
     name = escape(part["name"])
     title = escape(part["title"]) or say(zh="名单", en="List")
-    named = part["rows"] and part.get("ids", True)
-    held = say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if named else ""
+    if not part["rows"]:
+        return f'<p class="list">{title} <span class="evidence">{say(zh="空，无需下载", en="empty, nothing to download")}</span></p>'
+    held = (
+        say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if part.get("ids", True) else ""
+    )
     rows = say(zh="{n} 行{held}", en="{n} rows{held}", n=f"{part['rows']:,}", held=Clean(held))
     return f'<p class="list"><a href="lists/{name}.csv" download>{title} · <span translate="no">{name}.csv</span></a> <span class="evidence">{rows}</span></p>'
 
