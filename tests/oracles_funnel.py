@@ -42,6 +42,7 @@ class Try:
     entry: dict
     reached: dict[int, dict]
     hit: dict | None = None
+    further: bool = False  # after the hit, the next step came in time
 
     def depth(self, asked: Asked) -> int:
         return sum(i in self.reached for i in asked.required)
@@ -110,10 +111,21 @@ def one_try(rows: list[dict], i: int, asked: Asked) -> Try:
             tried.reached[following], last = row, following
         elif any(row["event"] == name and start <= last < end for name, start, end in asked.exclusions):
             tried.hit = row
+            tried.further = asked.order != "strict" and next_came(tried, last, following, same(rows, i, asked), asked)
             break
         elif asked.order == "strict":
             break
     return tried
+
+
+def next_came(tried: Try, last: int, following: int, rows: list[dict], asked: Asked) -> bool:
+    after = rows[next(n for n, row in enumerate(rows) if row is tried.hit) :]
+    found = next((row for row in after if row["event"] == asked.steps[following - 1]), None)
+    return (
+        found is not None
+        and not late(found, tried.entry, asked.window)
+        and not late(found, tried.reached[last], asked.own_windows.get(following))
+    )
 
 
 def one_try_in_any_order(rows: list[dict], i: int, asked: Asked) -> Try:
@@ -146,20 +158,19 @@ def counted(rows: list[dict], asked: Asked) -> dict[tuple, list[Try]]:
 def counted_of(tries: list[Try], rows: list[dict], asked: Asked) -> list[Try]:
     if asked.entry == "first":
         tries = tries[:1]
-    if asked.exclusions and asked.drop_users:
-        tries = clean(tries, rows, asked)
+    dropped = asked.exclusions and asked.drop_users
     if asked.attempts:
-        return one_after_the_other(tries, rows, asked)
+        return [t for t in one_after_the_other(tries, rows, asked) if not (dropped and t.hit)]
+    if dropped:
+        tries = clean(tries, asked)
     return [max(tries, key=lambda t: t.depth(asked))] if tries else []  # max takes the first of equals
 
 
-def clean(tries: list[Try], rows: list[dict], asked: Asked) -> list[Try]:
+def clean(tries: list[Try], asked: Asked) -> list[Try]:
     if asked.order == "unordered":
         return [t for t in tries if not t.hit]
-    place = {id(row): n for n, row in enumerate(rows)}
-    done = [place[id(t.reached[asked.required[-1]])] for t in tries if t.depth(asked) == len(asked.required)]
-    hits = [place[id(t.hit)] for t in tries if t.hit]
-    return [] if hits and min(hits) < min(done, default=len(rows)) else tries
+    top = max((t.depth(asked) + t.further for t in tries), default=0)
+    return [t for t in tries if not t.hit and t.depth(asked) == top]
 
 
 def one_after_the_other(tries: list[Try], rows: list[dict], asked: Asked) -> list[Try]:

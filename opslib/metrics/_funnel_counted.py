@@ -24,9 +24,13 @@ def counted(tried: ir.Table, funnel: Funnel, keys: Sequence[str], per: Sequence[
     if funnel.entry == "first":
         first = _.rank.min().over(ibis.window(group_by=[*keys, *per]))
         tried = tried.mutate(_first=first).filter(_.rank == _._first).drop("_first")
-    if funnel.exclusions and funnel.drop_users:
-        tried = _clean(tried, funnel, keys)
-    return _one_after_the_other(tried, funnel, keys) if funnel.attempts else deepest(tried, [*keys, *per])
+    dropped = funnel.exclusions and funnel.drop_users
+    if funnel.attempts:
+        tried = _one_after_the_other(tried, funnel, keys)
+        return tried.filter(_.hit.isnull()) if dropped else tried
+    if dropped:
+        tried = _clean(tried, funnel, keys, per)
+    return deepest(tried, [*keys, *per])
 
 
 def deepest(tried: ir.Table, keys: Sequence[str]) -> ir.Table:
@@ -36,18 +40,24 @@ def deepest(tried: ir.Table, keys: Sequence[str]) -> ir.Table:
     return tried.mutate(_place=place).filter(_._place == 0).drop("_place")
 
 
-def _clean(tried: ir.Table, funnel: Funnel, keys: Sequence[str]) -> ir.Table:
-    """The tries without the units that an exclusion hit before they first completed the funnel.
+def _clean(tried: ir.Table, funnel: Funnel, keys: Sequence[str], per: Sequence[str]) -> ir.Table:
+    """The tries that no exclusion hit, where none that was hit goes deeper; that one has its next step too, if it came.
 
-    In any order the unit stays and only the tries that were hit go: a later step may still enter on its own.
+    A try that was hit and completes takes those with it that do not complete, whatever their `per`. In any order only the
+    tries that were hit go: a later step may still enter on its own.
     """
     if funnel.order == "unordered":
         return tried.filter(_.hit.isnull())
-    done = ibis.ifelse(_.depth == len(funnel.required), _[f"r{funnel.required[-1]}"], FAR)
-    marked = tried.mutate(_done=done.min().over(ibis.window(group_by=list(keys))))
-    dirty = ibis.ifelse((_.hit < _._done).fill_null(False), 1, 0)
-    marked = marked.mutate(_dirty=dirty.max().over(ibis.window(group_by=list(keys))))
-    return marked.filter(_._dirty == 0).drop("_done", "_dirty")
+    everything = len(funnel.required)
+    tried = tried.mutate(_reach=ibis.least(_.full, _.depth + 1))
+    tried = tried.mutate(
+        _top=_._reach.max().over(ibis.window(group_by=[*keys, *per])),
+        _void=ibis.ifelse(_.hit.notnull() & (_._reach == everything), 1, 0)
+        .max()
+        .over(ibis.window(group_by=list(keys))),
+    )
+    kept = tried.filter(_.hit.isnull(), _.depth == _._top, (_.depth == everything) | (_._void == 0))
+    return kept.drop("_reach", "_top", "_void")
 
 
 def _one_after_the_other(tried: ir.Table, funnel: Funnel, keys: Sequence[str]) -> ir.Table:

@@ -219,7 +219,10 @@ def _first_true(flags: list[ir.BooleanValue]) -> list[ir.BooleanValue]:
 
 
 def _stopped(walked: ir.Table, funnel: Funnel) -> ir.Table:
-    """The tries up to the first excluded row (`hit`, at `hit_ts`) that came while its exclusion was in force."""
+    """The tries up to the first excluded row (`hit`, at `hit_ts`) that came while its exclusion was in force.
+
+    `full` is the depth that they would have without it.
+    """
     if not funnel.exclusions:
         return walked
     hits = []
@@ -230,7 +233,7 @@ def _stopped(walked: ir.Table, funnel: Funnel) -> ir.Table:
             hits.append((ibis.ifelse(before.fill_null(False), q, FAR), qt))
     hit = ibis.least(*(q for q, _ in hits)) if len(hits) > 1 else hits[0][0]
     at = ibis.coalesce(*(ibis.ifelse((q == hit) & (q != FAR), qt, ibis.null()) for q, qt in hits))
-    walked = walked.mutate(hit=hit, hit_ts=at)
+    walked = with_depth(walked, funnel).rename(full="depth").mutate(hit=hit, hit_ts=at)
     kept = [f"{c}{i}" for i in funnel.numbers[1:] for c in "rtv" if f"{c}{i}" in walked.columns]
     clean = {c: ibis.ifelse(walked[f"r{c[1:]}"] < walked.hit, walked[c], ibis.null()) for c in kept}
     return walked.mutate(**clean, hit=walked.hit.nullif(FAR))

@@ -67,7 +67,8 @@ def funnel(
     (GrowthBook). `hold`: columns or properties that all rows of a try must share; rows without them are out.
     `exclusions`: {"event", "where", "from_step", "to_step"}, steps from 1; the event must not come between them while the
     try is open. "stop_user" ends that try at the step before (Mixpanel, and Amplitude: another try may be clean);
-    "drop_user" takes the unit out, unless it completed before (PostHog; in any order only the try that was hit).
+    "drop_user" voids that try, and takes the unit out unless a clean one came as far as the voided one with its next step
+    (PostHog; in any order only the try goes).
     `period`: local days of the entry, both included; later steps may follow after it, unless `within_period` (PostHog).
     `compare` "previous": the same number of days right before, or a period of your own. Recent entries have had less time:
     let the period end a window's length before the last day of the data, or look at `funnel_trend`.
