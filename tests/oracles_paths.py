@@ -58,11 +58,12 @@ def bounded(own: list[dict], start: str, end: str, cut: bool) -> dict:
 
 
 def separated(own: list[dict], separator: str) -> dict:
-    number, found = 0, {}
+    number, opened, found = 0, False, {}
     for row in own:
         if row["event"] == separator:
-            number += 1
+            opened = True
         else:
+            number, opened = number + opened, False
             found[row["id"]] = number or None
     return found
 

@@ -94,6 +94,13 @@ def test_mau_of_february_is_the_calendar_s_not_thirty_days():
     assert windows(table)[dt.date(2026, 2, 1), dt.date(2026, 2, 28)] == (2, 2)
 
 
+def test_months_and_windows_stand_in_the_order_of_time():
+    table = active_users(events([("ann", n) for n in range(0, 120, 3)]), windows=("month", 30, 7)).to_pandas()
+    assert table["window"].drop_duplicates().tolist() == ["7", "30", "month"]
+    assert all(own["end"].is_monotonic_increasing for _, own in table.groupby("window"))
+    assert table.loc[table["window"] == "month", "days"].tolist() == [31, 28, 31]
+
+
 def test_a_user_of_the_first_and_the_last_day_of_a_month_is_one_user_of_it():
     table = active_users(events([("ann", 0), ("ann", 30), ("bob", 0), ("cyd", 31)]), windows=("month",))
     assert windows(table) == {(day(0), day(30)): (2, 3)}

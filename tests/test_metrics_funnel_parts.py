@@ -78,6 +78,17 @@ def test_a_breakdown_is_its_definition(drawn, hours, attribution, step, limit):
     assert set(found.loc[found["other"], "segment"]) <= {"Other"}
 
 
+def test_in_any_order_the_first_step_has_each_value_that_can_enter():
+    """PostHog, test_funnel_unordered.py, test_funnel_step_breakdown_with_step_attribution."""
+    rows = plain(
+        [("s", "A", 3, "p"), ("s", "B", 4, None), ("t", "A", 4, None), ("t", "B", 10, "q"), ("u", "A", 11, "r")]
+    )
+    how = {"order": "unordered", "attribution": "step", "breakdown": "content_id"}
+    found = funnel_breakdown(table(rows), steps=["A", "B"], **how).to_pandas()
+    counts = {s: own.sort_values("step")["users"].tolist() for s, own in found.groupby("segment")}
+    assert counts == {"p": [1, 1], "(none)": [2, 1], "q": [1, 0], "r": [1, 0]}
+
+
 @given(histories, windows, st.sampled_from(["best", "first"]))
 @settings(max_examples=FIFTH)
 def test_a_trend_is_its_definition(drawn, hours, entry):

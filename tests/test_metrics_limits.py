@@ -94,6 +94,7 @@ def test_both_ends_are_taken_and_the_next_number_is_refused(metric, name, low, h
 
 
 def test_edges_of_histograms_take_as_many_bins():
+    assert bin_edges((0, 100, 8), (20, 90, 0), (0, 100, 8)) == [0, 34, 68, 102]  # 16 samples
     assert len(bin_edges((0, 600, 9), bins=1)) == 2 and len(bin_edges((0, 600, 9), bins=60)) == 61
     for bins in (0, 61):
         with pytest.raises(ValueError, match="bins must be a whole number from 1 to 60"):

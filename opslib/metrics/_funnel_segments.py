@@ -95,7 +95,7 @@ def segmented(
     events = with_users(events, users, split)
     value = {"v": lambda rows: label(rows, split)}
     rows = marked(events, funnel, further=further | value)
-    first_step = split.attribution == "step" and split.step == 1 and funnel.order != "unordered"
+    first_step = split.attribution == "step" and split.step == 1  # in any order too the entry
     if split.attribution.endswith("_touch") and not funnel.attempts:
         kept = _touched(counted_by_entry(events, funnel, further), rows, funnel, split)
     elif first_step and not funnel.attempts:

@@ -125,8 +125,8 @@ def time_histogram(
 def bin_edges(*samples: tuple[float, float, int], bins: int | None = None) -> list[int]:
     """The edges that histograms of several samples (smallest time, largest time, size) can share; none without times.
 
-    From the smallest time of all, as many bins as the cube root of the largest sample, rounded up, unless asked, of a width
-    rounded up to whole seconds. Empty samples do not count.
+    From the smallest time of all, as many bins as the cube root of all samples' sizes together, rounded up, unless asked, of
+    a width rounded up to whole seconds (PostHog). Empty samples do not count.
 
     >>> bin_edges((100, 200, 8))
     [100, 150, 200]
@@ -137,8 +137,8 @@ def bin_edges(*samples: tuple[float, float, int], bins: int | None = None) -> li
     if bins is not None:
         whole(bins, 1, MOST_BINS, "bins", "bin_edges")
     low, high = math.floor(min(s[0] for s in samples)), max(s[1] for s in samples)
-    largest = max(s[2] for s in samples)
-    count = bins or next(i for i in range(1, MOST_BINS + 1) if i**3 >= largest or i == MOST_BINS)
+    size = sum(s[2] for s in samples)
+    count = bins or next(i for i in range(1, MOST_BINS + 1) if i**3 >= size or i == MOST_BINS)
     width = math.ceil((high - low) / count) or ONE_MINUTE
     return [low + i * width for i in range(count + 1)]
 

@@ -46,7 +46,7 @@ def sessionized(
     it (exactly 30 minutes is a new session). "property": when the value of `property` is another one than at the event
     before; events without the property are left out, an empty text is a value. "bounds": `start_event` opens one unless
     one is open, `end_event` closes it; a start inside a session and an end outside are nothing of their own. "separator":
-    every `separator` opens one and is itself left out. `cut_at_midnight` also ends a session with its local day (not for
+    every `separator` opens one, several in a row the same, and is itself left out. `cut_at_midnight` also ends a session with its local day (not for
     "separator"). Events named in `exclude` are left out before all that. Of events at one instant the smaller `event_id`
     comes first.
     Error: none, a census of what was tracked.
@@ -73,7 +73,10 @@ def sessionized(
     if cut_at_midnight:
         raise ValueError("sessionized: cut_at_midnight goes with rule gap, property or bounds, got 'separator'")
     opened = ibis.ifelse(_.event == separator, 1, 0).sum().over(_by_user(rows=(None, 0)))
-    return rows.mutate(session=opened.nullif(0)).filter(_.event != separator)
+    rows = rows.mutate(_opened=opened.nullif(0)).filter(_.event != separator)
+    # Numbered anew: separators with nothing between them are no sessions.
+    number = ibis.dense_rank().over(ibis.window(group_by=["user_id", _._opened.isnull()], order_by="_opened")) + 1
+    return rows.mutate(session=ibis.ifelse(_._opened.notnull(), number, ibis.null("int64"))).drop("_opened")
 
 
 def session_list(events: ir.Table, *, period: Period | None = None, **rules: Any) -> ir.Table:

@@ -19,16 +19,18 @@ ENTRIES = {"best_entry": "best", "first_entry_only": "first", "latest_entry": "l
 
 def rules(query: dict, case: dict) -> dict:
     """The query as `funnel` takes it. A peer's date range holds for every step, not only for the entry."""
+    order = query.get("order", "ordered")
+    usual = "drop_user" if order == "unordered" else "stop_user"  # only PostHog excludes in any order
     return {
         "steps": [step(spec) for spec in query["steps"]],
-        "order": query.get("order", "ordered"),
+        "order": order,
         "window_days": window(query.get("window_seconds")),
         "entry": ENTRIES[query.get("reentry", "best_entry")],
         "count": query.get("count", "users"),
         "unit": query.get("unit") or "user_id",
         "hold": [prop(name) for name in listed(query.get("hold"))],
         "exclusions": [exclusion(spec) for spec in query.get("exclusions") or []],
-        "exclusion_effect": query.get("exclusion_effect", "stop_user"),
+        "exclusion_effect": query.get("exclusion_effect", usual),
         "period": common.period(case),
         "within_period": True,
     }

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from opslib.metrics.retention import retention
+from opslib.metrics.activity import active_users
 from peers import common
 
 KEYS = common.SEGMENT_KEYS | {"days"}
@@ -16,12 +16,6 @@ def answer(case):
 
 
 def flags(one_user, days: list[pd.Timestamp]) -> list[bool]:
-    found = retention(
-        one_user,
-        mode="recurring",
-        period=(days[0].date(), days[0].date()),
-        periods=max(1, (days[-1] - days[0]).days),
-        until=common.ALL_TIME[1],
-    ).to_pandas()
-    active = set(found.loc[found["users"] > 0, "n"])
-    return [(day - days[0]).days in active for day in days]
+    seen = active_users(one_user, windows=(1,)).to_pandas()
+    active = set(pd.to_datetime(seen.loc[seen["users"] > 0, "end"]))
+    return [days[0] in active and day in active for day in days]

@@ -15,9 +15,12 @@ def answer(case):
         week_start=query.get("week_start", "monday"),
         period=common.period(case),
     ).to_pandas()
-    by_periods = table.set_index(table["periods"].astype(str))
+    by_periods = table.set_index("periods")
+    or_more = (
+        by_periods["at_least"].reindex(range(1, max(by_periods.index, default=0) + 1)).bfill()
+    )  # rows that nobody has
     return {
         "users": int(table["users"].sum()),
-        "histogram": by_periods["users"].to_dict(),
-        "at_least": by_periods["at_least"].to_dict(),
+        "histogram": {str(n): int(users) for n, users in by_periods["users"].items()},
+        "at_least": {str(n): int(users) for n, users in or_more.items()},
     }
