@@ -46,9 +46,9 @@ def sessionized(
     it (exactly 30 minutes is a new session). "property": when the value of `property` is another one than at the event
     before; events without the property are left out, an empty text is a value. "bounds": `start_event` opens one unless
     one is open, `end_event` closes it; a start inside a session and an end outside are nothing of their own. "separator":
-    every `separator` opens one, several in a row the same, and is itself left out. `cut_at_midnight` also ends a session with its local day (not for
-    "separator"). Events named in `exclude` are left out before all that. Of events at one instant the smaller `event_id`
-    comes first.
+    every `separator` opens one, several in a row the same, and is itself left out. `cut_at_midnight` also ends a session
+    with its local day (not for "separator"). Events named in `exclude` are left out before all that. Of events at one
+    instant the smaller `event_id` comes first.
     Error: none, a census of what was tracked.
     Source: terms.yml, `sessions.sessions`.
 
