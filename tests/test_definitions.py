@@ -57,17 +57,17 @@ def test_a_return_on_the_next_day_but_within_24_hours_splits_the_tools():
 
 @pytest.fixture(scope="module")
 def crowd():
-    """Four hundred events of forty users in ten days, most of whom come back and some of whom pay."""
+    """Twelve hundred events of a hundred users in ten days, most of whom come back and some of whom pay."""
     pick = random.Random(7)
     return events(
         [
             (
-                f"u{pick.randrange(40)}",
+                f"u{pick.randrange(100)}",
                 pick.choice(["open", "open", "cart", "pay", "no"]),
                 pick.randrange(10),
                 pick.randrange(24),
             )
-            for _ in range(400)
+            for _ in range(1200)
         ]
     )
 

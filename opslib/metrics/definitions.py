@@ -84,9 +84,10 @@ def funnel_definitions(
     arguments : string  its keyword arguments of `funnel`
     step, name, users, entered, previous : as `funnel`
 
-    Definition: `funnel` with the arguments of all places up to this one. inside_period: later steps must fall in the period,
-    too; drop_user: an excluded event takes the user out; first_entry: only the first entry starts the clock; attempts: tries
-    are counted, not users; window_each_step: the window runs from the required step before, anew at each step.
+    Definition: `funnel` with the arguments of all places up to this one. inside_period: later steps must fall in the
+    period, too; drop_user: an excluded event takes the user out, unless another try came as far; first_entry: only the
+    first entry starts the clock; attempts: tries are counted, not users; window_each_step: the window runs from the
+    required step before, anew at each step.
     Error: none between the definitions, they count the same rows; a binomial interval on each users / entered.
     Source: the tools' own documentation; terms.yml, `funnel.conversion`.
 

@@ -22,7 +22,8 @@ def reason(rule: str) -> str:
             zh="统计期结束后才完成的步骤不算", en="steps done after the end of the period do not count"
         ),
         "drop_user": say(
-            zh="做过排除事件的用户整个移出漏斗", en="whoever does the excluded event leaves the whole funnel"
+            zh="做过排除事件的用户移出漏斗，除非另有一次未受排除且走得一样远",
+            en="whoever does the excluded event leaves the whole funnel, unless another try of theirs came as far",
         ),
         "first_entry": say(
             zh="只从第一次进入开始计时，再次进入不重新计时",
