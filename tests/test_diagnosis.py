@@ -203,6 +203,16 @@ def test_habits_count_what_came_before_the_step_and_nothing_after(con):
     assert got.loc["read"].tolist() == [2, 2, 1, 2] and "like" not in got.index
 
 
+def test_who_came_with_two_values_in_one_instant_has_that_of_the_smaller_id(con):
+    rows = [
+        event("ann", "app_open", 0, channel="seo", event_id="2"),
+        event("ann", "read", 0, channel="ads", event_id="1"),
+        event("ann", "read", 0, 5, channel="tv", event_id="0"),
+        event("ann", "read", 3),
+    ]
+    assert {r[1] for r in cells_of(con, rows)} == {"ads"}
+
+
 # The planted drop of the sample
 
 

@@ -293,13 +293,14 @@ def test_states_are_their_definition(visits, as_of, new, often, more):
     assert found == oracle.states(dated(visits), day(as_of), new, often, silent, silent + more)
 
 
-@given(some_visits, st.integers(0, 60), st.integers(1, 60))
-def test_transitions_join_the_states_of_two_days(visits, before, later):
-    table, how = events(visits), (7, 3, 7, 30)
-    first = oracle.states(dated(visits), day(before), *how)
-    second = oracle.states(dated(visits), day(before + later), *how)
+@given(some_visits, st.integers(0, 60), st.integers(1, 60), st.integers(1, 6), st.integers(1, 8), st.integers(1, 30))
+def test_transitions_join_the_states_of_two_days(visits, before, later, new, often, more):
+    silent = max(new, often) + 1
+    how = (new, often, silent, silent + more)
+    first, second = (oracle.states(dated(visits), day(n), *how) for n in (before, before + later))
     expected = Counter((first.get(user, "unseen"), state) for user, state in second.items())
-    found = transitions(table, before=day(before), after=day(before + later)).to_pandas()
+    named = dict(zip(("new_days", "active_days", "silent_days", "churn_days"), how, strict=True))
+    found = transitions(events(visits), before=day(before), after=day(before + later), **named).to_pandas()
     assert {(r.from_state, r.to_state): r.users for r in found.itertuples()} == expected
     assert all(r.size == sum(n for (f, _), n in expected.items() if f == r.from_state) for r in found.itertuples())
 

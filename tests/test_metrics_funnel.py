@@ -207,3 +207,8 @@ def test_a_session_is_one_of_its_user(con, asked):
     """s does B an hour after A, in a session of its own; the first sessions of s and t are two."""
     rows = table(plain([("s", "A", 0, None), ("s", "B", 60, None), ("t", "A", 0, None), ("t", "B", 5, None)]))
     assert con.to_pandas(funnel(rows, steps=["A", "B"], **asked)).users.tolist() == [2, 1]
+
+
+def test_a_tie_before_the_last_row_of_a_unit_is_seen(con):
+    rows = table(plain([("s", "B", 0, None), ("s", "A", 0, None), ("s", "C", 1, None)]))
+    assert con.to_pandas(funnel(rows, steps=["A", "B", "C"])).users.tolist() == [1, 0, 0]

@@ -123,7 +123,13 @@ def test_times_and_their_histogram_are_their_definition(drawn, hours):
     assert own["users"].tolist() == oracle.histogram(seconds, own["low_s"].tolist())
 
 
-@given(histories, windows)
+# A first day of three instants: nearly every user has ties.
+crowded = st.lists(
+    st.tuples(st.sampled_from("stuvwxyz"), st.sampled_from("AABBC"), st.integers(0, 2), st.none()), min_size=30, max_size=60
+)  # fmt: skip
+
+
+@given(st.one_of(histories, crowded), windows)
 @settings(max_examples=FIFTH)
 def test_the_way_in_of_new_users_is_the_funnel_of_those_who_entered_on_their_first_day(drawn, hours):
     rows, (question, arguments) = plain(drawn), asked(hours, "first")

@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from opslib import warehouse as houses
 from opslib.engine import connect
-from opslib.metrics._periods import observed_until
+from opslib.metrics._periods import last_day, observed_until
 from opslib.metrics.activity import active_users, stickiness
 from opslib.metrics.habits import usage_gaps
 from opslib.metrics.lifecycle import lifecycle
@@ -112,6 +112,20 @@ def test_the_last_day_of_a_stored_table_is_known_of_other_rows_sought(warehouse)
         asked = observed_until(rows, None, "test").as_table()
         assert asked.to_pandas().iloc[0].item() == day
         assert ("MAX(" in t.con.compile(asked).upper()) == sought
+
+
+def test_the_last_day_of_files_is_known_where_all_say_it():
+    told, silent, empty = Part("", 5, "", "2026-01-01", "2026-01-09"), Part("", 5), Part("", 0)
+    assert houses.last_day([told, empty]) == dt.date(2026, 1, 9)
+    assert houses.last_day([told, silent]) is houses.last_day([empty]) is houses.last_day([]) is None
+
+
+def test_each_table_has_its_own_last_day_and_no_other_column_has_it(warehouse):
+    t = connect(warehouse)
+    for day, known in ((t.orders.paid_day, True), (t.users.registered_day, True), (t.daily.first_day, False)):
+        asked = last_day(day, None, "test").as_table()
+        assert asked.to_pandas().iloc[0].item() == day.max().to_pandas()
+        assert ("MAX(" in t.con.compile(asked).upper()) != known
 
 
 @pytest.mark.parametrize("grain", ["day", "week", "month"])
