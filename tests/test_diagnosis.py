@@ -193,6 +193,31 @@ def test_only_the_times_of_new_users_count(con):
         first_steps.step_times(*tables(rows), quantiles=[50], **asked)
 
 
+def test_a_step_after_the_window_takes_no_time(con):
+    rows = [event("ann", "app_open", 0), event("ann", "register", 1, 1)]
+    assert con.to_pandas(first_steps.step_times(*tables(rows), steps=WAY)).empty
+
+
+def test_a_tracker_s_own_column_is_no_number_of_a_row(con):
+    """The plan numbers the rows of users with ties as `n`."""
+    rows = [
+        event(who, name, 0, minute, position=n)
+        for who, first in (("a", 9), ("b", 1))
+        for name, minute, n in (
+            ("app_open", 0, first),
+            ("register", 0, 7),
+            ("register", 1, 1),
+            ("activate", 1, 5),
+            ("activate", 2, 5),
+        )
+    ]
+    events, daily = tables(rows)
+    events = events.mutate(n=events.position)
+    steps = ["app_open", {"event": "register", "where": {"n": {"max": 6}}}, "activate"]
+    got = con.to_pandas(newcomer_steps(events, daily, steps=steps, until=str(day(3))))
+    assert got[["reached", "users"]].to_numpy().tolist() == [[3, 2]]
+
+
 def test_habits_count_what_came_before_the_step_and_nothing_after(con):
     rows = []
     for who, reads_first, passes in (("a", True, True), ("b", True, True), ("c", False, False), ("d", True, False)):

@@ -129,6 +129,17 @@ crowded = st.lists(
 )  # fmt: skip
 
 
+def test_a_row_takes_one_step_of_the_way_in_and_ids_order_one_instant(con):
+    def reached(*steps: str, order: str, later: str = "") -> list[int]:
+        rows = plain([*(("s", e, 0, None) for e in order), *(("s", e, 1, None) for e in later), ("s", "X", 60, None)])
+        found = newcomer_steps(table(rows[::-1]), rolled_up(rows), steps=steps)
+        return con.to_pandas(found)["reached"].tolist()
+
+    assert reached("A", "A", order="A") == [1] and reached("A", "A", order="AA") == [2]
+    assert reached("A", "B", "C", order="BAC") == [1] and reached("A", "B", "C", order="CABC") == [3]
+    assert reached("A", "B", "C", order="A", later="CB") == [2]  # the second and the third step share their instant
+
+
 @given(st.one_of(histories, crowded), windows)
 @settings(max_examples=FIFTH)
 def test_the_way_in_of_new_users_is_the_funnel_of_those_who_entered_on_their_first_day(drawn, hours):

@@ -10,7 +10,7 @@ of their rows in the order of `event_id`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 
@@ -66,18 +66,19 @@ def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
         own = events.filter(since(funnel)).semi_join(people, [("user_id", "_user")])
         tried = counted_by_entry(own, funnel, {}).rename(user_id="u0")
         return tried.semi_join(people, [("user_id", "_user"), ("day", "_day")])
-    tried = _tries(events, people, funnel)
+    tried = _tries({i: _step_rows(events, funnel, i) for i in funnel.numbers}, people, funnel, "ts")
     tied = few(tried.filter(_ties(tried, funnel)).select(u0="user_id"))
-    again = _tries(_numbered(events, funnel, tied), people, funnel)
+    rows = _numbered(events, funnel, tied)
+    again = _tries({i: rows.filter(rows[f"m{i}"]) for i in funnel.numbers}, people, funnel, "n")
     columns = ["user_id", "day", *(f"t{i}" for i in funnel.numbers), "depth"]
     return tried.filter(~_ties(tried, funnel)).select(columns).union(again.select(columns))
 
 
-def _tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
-    """The tries by the moments of the rows, or by their numbers `n` where they have these."""
-    tried = _entries(events, people, funnel)
+def _tries(rows: Mapping[int, ir.Table], people: ir.Table, funnel: Funnel, clock: str) -> ir.Table:
+    """The tries through the rows of each step, in the order of their moments `ts` or of their numbers `n`."""
+    tried = _entries(rows[1], people, funnel, clock)
     for i in funnel.numbers[1:]:
-        tried = _next(events, tried, funnel, i)
+        tried = _next(rows[i], tried, funnel, i, clock)
     depth = sum((ibis.ifelse(tried[f"t{i}"].notnull(), 1, 0) for i in funnel.numbers[1:]), ibis.literal(1, "int64"))
     return tried.mutate(depth=depth.cast("int64"))
 
@@ -89,35 +90,35 @@ def _ties(tried: ir.Table, funnel: Funnel) -> ir.BooleanValue:
 
 
 def _numbered(events: ir.Table, funnel: Funnel, units: ir.Table) -> ir.Table:
-    """The rows of some users that fit a step, numbered in their order: of one instant the smaller `event_id` first."""
-    fits = reduce(or_, (step_holds(events, step) for step in funnel.steps))
-    rows = events.filter(fits, since(funnel)).semi_join(units, [("user_id", "u0")])
-    return rows.mutate(n=ibis.row_number().over(ibis.window(group_by="user_id", order_by=["ts", "event_id"])))
+    """The rows of some users, which steps they fit (`m1`, …), and their number: of one instant the smaller `event_id` first."""
+    any_step = reduce(or_, (step_holds(events, step) for step in funnel.steps))
+    rows = events.filter(any_step, since(funnel)).semi_join(units, [("user_id", "u0")])
+    fits = {f"m{i}": step_holds(rows, step) for i, step in enumerate(funnel.steps, 1)}
+    n = ibis.row_number().over(ibis.window(group_by="user_id", order_by=["ts", "event_id"]))
+    return rows.select("user_id", "ts", "day", **fits, n=n)
 
 
 def _step_rows(events: ir.Table, funnel: Funnel, step: int) -> ir.Table:
     taken = [step_holds(events, funnel.steps[step - 1]), events.user_id.notnull(), since(funnel)]
-    return events.filter(*taken).select("user_id", "ts", "day", *({"n"} & set(events.columns)))
+    return events.filter(*taken).select("user_id", "ts", "day")
 
 
-def _entries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
+def _entries(rows: ir.Table, people: ir.Table, funnel: Funnel, clock: str) -> ir.Table:
     """The first row of step 1 of those people (_user, _day) who took it on their day: user_id, day, t1; n1, its number."""
-    rows = _step_rows(events, funnel, 1)
     if funnel.period:
         rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
     rows = rows.semi_join(people, [("user_id", "_user"), ("day", "_day")])
-    number = {"n1": _.n.min()} if "n" in rows.columns else {}
-    return rows.group_by("user_id").agg(day=_.day.min(), t1=_.ts.min(), **number)
+    return rows.group_by("user_id").agg(day=_.day.min(), t1=_.ts.min(), **{"n1": _.n.min()} if clock == "n" else {})
 
 
-def _next(events: ir.Table, tried: ir.Table, funnel: Funnel, step: int) -> ir.Table:
+def _next(rows: ir.Table, tried: ir.Table, funnel: Funnel, step: int, clock: str) -> ir.Table:
     """The same tries with the time of their next row of the step, null where none comes in time."""
-    there = _step_rows(events, funnel, step).rename(_user="user_id", _there="ts").drop("day")
-    after, found = tried[f"t{step - 1}"] <= there._there, {f"t{step}": _._there.min()}
-    if "n" in there.columns:
-        after, found = tried[f"n{step - 1}"] < there.n, found | {f"n{step}": _.n.min()}
+    there = rows.select(_user="user_id", _ts="ts", **{"_n": "n"} if clock == "n" else {})
+    # Two rows of one instant might be one and the same; two numbers never are.
+    after = tried[f"n{step - 1}"] < there._n if clock == "n" else tried[f"t{step - 1}"] <= there._ts
     on = [tried.user_id == there._user, after]
     if funnel.window is not None:
-        on.append(tried.t1 + ibis.interval(seconds=funnel.window) >= there._there)
+        on.append(tried.t1 + ibis.interval(seconds=funnel.window) >= there._ts)
     known = {name: _[name].min() for name in tried.columns if name != "user_id"}
+    found = {f"t{step}": _._ts.min()} | ({f"n{step}": _._n.min()} if clock == "n" else {})
     return tried.left_join(there, on).group_by("user_id").agg(**known, **found)

@@ -77,16 +77,15 @@ def _walk(rows: str, funnel: Funnel, *, ties: bool) -> str:
         walk = f"SELECT * EXCLUDE (e1), lag(e1) OVER () AS latest FROM ({walk})"
         walk = _carried(walk, f"steps & 1 = 1 AND (new OR latest = {NEVER})", "t", "e1")
     window = funnel.window * 1_000_000 if funnel.window else FAR
-    for i in funnel.numbers[1:]:
-        bit = 1 << (i - 1)
-        reached = f"steps & {bit} = {bit} AND t - e{i - 1} <= {window}"
-        if i < funnel.numbers[-1]:
-            walk = _carried(walk, reached, f"e{i - 1}", f"e{i}")
+    reached = {i: f"steps & {1 << (i - 1)} = {1 << (i - 1)} AND t - e{i - 1} <= {window}" for i in funnel.numbers[1:]}
+    last_step = funnel.numbers[-1]
+    for i in funnel.numbers[1:-1]:
+        walk = _carried(walk, reached[i], f"e{i - 1}", f"e{i}")
     # What a unit reached is known at its last row, but for the last step, which nothing carries on: few rows to group.
     deepest = " ".join(f"WHEN e{i} <> {NEVER} THEN {i}" for i in reversed(funnel.numbers[:-1]))
     return (
-        f"SELECT u0, max(CASE WHEN tie THEN {TIED} WHEN {reached} THEN {funnel.numbers[-1]} {deepest} ELSE 0 END) AS depth "
-        f"FROM ({walk}) WHERE last OR tie OR {reached} GROUP BY u0"
+        f"SELECT u0, max(CASE WHEN tie THEN {TIED} WHEN {reached[last_step]} THEN {last_step} {deepest} ELSE 0 END) AS depth "
+        f"FROM ({walk}) WHERE last OR tie OR {reached[last_step]} GROUP BY u0"
     )
 
 

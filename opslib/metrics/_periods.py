@@ -94,6 +94,8 @@ def last_day(day: ir.DateColumn, until: Day | None, metric: str) -> ir.DateScala
     if until is not None:
         return ibis.date(as_day(until, "until", metric))
     of = day.op()
+    while isinstance(of, ops.Field) and isinstance(of.rel, ops.Project):  # narrowed, or with integer users
+        of = of.rel.values[of.name]
     stored = of.rel if isinstance(of, ops.Field) and isinstance(of.rel, ops.DatabaseTable) else None
     known = getattr(stored.source, "last_days", {}).get((stored.name, of.name)) if stored else None
     return ibis.date(known) if known else day.max().as_scalar()

@@ -14,6 +14,7 @@ from opslib.metrics._periods import Day, observed_until, whole
 from opslib.metrics._visits import marked, visits
 
 UNSEEN = "unseen"
+CAME, BEFORE, WITHIN = range(3)  # three bits of `flags` for each day
 
 
 def check(metric: str, new_days: int, active_days: int, silent_days: int, churn_days: int) -> None:
@@ -58,8 +59,8 @@ def judged(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, often: int, 
 def facts(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, silent: int, churn: int) -> ir.Table:
     """One row per user of `visits`: all that their states at the ends of the named days follow from.
 
-    For each day the active days among the last `silent` (`<name>_often`), and in `flags` three bits: whether they had come
-    by then, were there before the last `new` days, and in the last `churn` days.
+    For each day the active days among the last `silent` (`<name>_often`), and in `flags` three bits: CAME, they had come by
+    then; BEFORE, they had come before the last `new` days; WITHIN, they were there in the last `churn` days.
     """
     last = list(ends)[-1]
     known, flags = {"first_day": rows.day.min(), "last_day": rows.day.max()}, []
@@ -72,21 +73,25 @@ def facts(rows: ir.Table, ends: dict[str, ir.DateValue], new: int, silent: int, 
         flags += [came, rows.day <= earlier(end, new), came & (rows.day > earlier(end, churn))]
     if "shown_id" in rows.columns:
         known["shown_id"] = rows.shown_id.min()
-    # One sum of bits costs what one of them alone would.
+    # All of them in one number cost what one of them alone would.
     bits = [ibis.ifelse(flag, ibis.literal(1 << n, "int32"), ibis.literal(0, "int32")) for n, flag in enumerate(flags)]
     return rows.group_by("user_id").agg(**known, flags=reduce(or_, bits).bit_or())
 
 
-def states_of(facts: ir.Table, names: Iterable[str], often: int) -> dict[str, ir.StringValue]:
-    """The state at the end of each day that is named in `facts`, in its order."""
+def states_of(known: ir.Table, names: Iterable[str], often: int) -> dict[str, ir.StringValue]:
+    """The state at the end of each named day, by the `facts` in their order."""
     return {
         name: ibis.cases(
-            ((facts.flags & (1 << 3 * n)) == 0, UNSEEN),
-            ((facts.flags & (2 << 3 * n)) == 0, "new"),
-            (facts[f"{name}_often"] >= often, "active"),
-            (facts[f"{name}_often"] > 0, "retained"),
-            ((facts.flags & (4 << 3 * n)) != 0, "silent"),
+            (~_held(known, n, CAME), UNSEEN),
+            (~_held(known, n, BEFORE), "new"),
+            (known[f"{name}_often"] >= often, "active"),
+            (known[f"{name}_often"] > 0, "retained"),
+            (_held(known, n, WITHIN), "silent"),
             else_="churned",
         )
         for n, name in enumerate(names)
     }
+
+
+def _held(known: ir.Table, n: int, flag: int) -> ir.BooleanValue:
+    return (known.flags & (1 << 3 * n + flag)) != 0

@@ -30,10 +30,15 @@ def step_times(
 ) -> ir.Table:
     """Seconds that new users take from one step to another.
 
-    One row per (from_step, to_step), as of `funnel_time.time_to_convert`, with the same columns.
+    One row per (from_step, to_step) that somebody did: every step from the required one before it, and the last from the first.
+
+    Columns
+    -------
+    from_step, to_step, users, mean_s, var_s, min_s, max_s, p50_s, … : as `funnel_time.time_to_convert`
 
     Definition: the times of `time_to_convert`, of the new users of `period` who entered on their first day, with that entry;
-    older users who open the app again are no entries that fail to register. Steps as `newcomers`.
+    older users who open the app again are no entries that fail to register. Steps as `newcomers`, within `window_days` of
+    the entry, the far edge included; a day unless asked.
     Error: times are skewed; compare medians (bootstrap), or means from `mean_s` and `var_s` in large samples.
     Source: terms.yml, `funnel.time_to_convert`.
 
