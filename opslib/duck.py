@@ -48,7 +48,8 @@ def viewed(con: Any, name: str, root: Path, parts: list[warehouse.Part]) -> ir.T
     con.raw_sql(f"CREATE TEMP VIEW {name} AS FROM read_parquet([{files}], union_by_name=true)")
     view = con.con.table(name)
     con.cuts[name] = warehouse.cuts(parts)
-    con.last_days[name, contract.table(name).clock_day] = warehouse.last_day(parts)
+    if known := warehouse.days(parts):
+        con.last_days[name, contract.table(name).clock_day] = known[1]
     columns = {column: _type(str(kind)) for column, kind in zip(view.columns, view.types, strict=True)}
     return ops.DatabaseTable(name, schema=ibis.schema(columns), source=con, namespace=ops.Namespace()).to_expr()
 

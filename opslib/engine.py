@@ -146,10 +146,8 @@ class Tables:
         day = contract.table(name).clock_day
         if day is None:
             raise UsageError(say(zh="数据表 {name} 没有日期列", en="the table {name} has no day", name=name))
-        parts = self.manifest.tables.get(name, []) if self.is_folder else []
-        if parts:
-            first, last = min(p.first_day or "" for p in parts), max(p.last_day or "" for p in parts)
-            return self._observed(name, dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+        if known := warehouse.days(self.manifest.tables.get(name, []) if self.is_folder else []):
+            return self._observed(name, *known)
         table = getattr(self, name)
         row = table.agg(first=table[day].min(), last=table[day].max()).to_pandas().iloc[0]
         if row["first"] is None or row["first"] != row["first"]:

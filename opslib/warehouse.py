@@ -264,10 +264,13 @@ def cuts(parts: Iterable[Part]) -> list[dt.date]:
     return found
 
 
-def last_day(parts: Iterable[Part]) -> dt.date | None:
-    """The last local day in these files; None where one of them does not say which days it holds."""
-    days = [part.last_day or "" for part in parts if part.rows]
-    return dt.date.fromisoformat(max(days)) if days and all(days) else None
+def days(parts: Iterable[Part]) -> tuple[dt.date, dt.date] | None:
+    """First and last local day in these files; None where one of them does not say which days it holds."""
+    told = [(part.first_day or "", part.last_day or "") for part in parts if part.rows]
+    if not told or not all(first and last for first, last in told):
+        return None
+    firsts, lasts = zip(*told, strict=True)
+    return dt.date.fromisoformat(min(firsts)), dt.date.fromisoformat(max(lasts))
 
 
 def sweep(root: Path, manifest: Manifest) -> None:

@@ -65,6 +65,16 @@ def bound(name: str, rows: list[dict]) -> ibis.Table:
     )
 
 
+def rolled_up(events: list[dict]) -> list[dict]:
+    """The rows of `daily` that a load in the UTC zone makes of events."""
+    found: dict[tuple, dict] = {}
+    for row in sorted(events, key=lambda r: r["ts"]):
+        key = (row["user_id"], row["ts"].date(), row["event"])
+        first = {"user_id": key[0], "day": key[1], "event": key[2], "n": 0, "first_ts": row["ts"]}
+        found.setdefault(key, first)["n"] += 1
+    return list(found.values())
+
+
 def marked(rows: list[dict]) -> list[dict]:
     """Rows of `daily` with what the warehouse adds to one of each user and day: the first day, and the one before."""
     days: dict[str, set[dt.date]] = {}

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import at, bound
+from conftest import at, bound, rolled_up
 from diagnosis_worlds import DIMENSIONS, STEPS, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,13 +38,7 @@ def event(who: str, name: str, n: int, minute: int = 0, **more) -> dict:
 
 def tables(rows: list[dict]):
     """Events and the roll-up of them that a load keeps."""
-    found = {}
-    for row in sorted(rows, key=lambda r: r["ts"]):
-        key = (row["user_id"], row["ts"].date(), row["event"])
-        found.setdefault(key, {"user_id": key[0], "day": key[1], "event": key[2], "n": 0, "first_ts": row["ts"]})[
-            "n"
-        ] += 1
-    return bound("events", rows), bound("daily", list(found.values()))
+    return bound("events", rows), bound("daily", rolled_up(rows))
 
 
 def cells_of(con, rows, **how) -> set[tuple]:

@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import oracles_funnel as oracle
 import pytest
-from conftest import bound
+from conftest import bound, rolled_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,15 +46,8 @@ def table(rows):
     return bound("events", [{names.get(k, k): v for k, v in row.items()} for row in rows])
 
 
-def rolled_up(rows):
-    """`daily`, as a load keeps it."""
-    days = {(r["user"], r["ts"].date(), r["event"]): [] for r in rows}
-    for r in rows:
-        days[r["user"], r["ts"].date(), r["event"]].append(r["ts"])
-    found = [
-        {"user_id": u, "day": d, "event": e, "n": len(own), "first_ts": min(own)} for (u, d, e), own in days.items()
-    ]
-    return bound("daily", found)
+def daily(rows):
+    return bound("daily", rolled_up([row | {"user_id": row["user"]} for row in rows]))
 
 
 def asked(hours: int | None, entry: str = "best") -> tuple[oracle.Asked, dict]:
@@ -132,7 +125,7 @@ crowded = st.lists(
 def test_a_row_takes_one_step_of_the_way_in_and_ids_order_one_instant(con):
     def reached(*steps: str, order: str, later: str = "") -> list[int]:
         rows = plain([*(("s", e, 0, None) for e in order), *(("s", e, 1, None) for e in later), ("s", "X", 60, None)])
-        found = newcomer_steps(table(rows[::-1]), rolled_up(rows), steps=steps)
+        found = newcomer_steps(table(rows[::-1]), daily(rows), steps=steps)
         return con.to_pandas(found)["reached"].tolist()
 
     assert reached("A", "A", order="A") == [1] and reached("A", "A", order="AA") == [2]
@@ -149,12 +142,12 @@ def test_the_way_in_of_new_users_is_the_funnel_of_those_who_entered_on_their_fir
     entered = {r["user"] for r in rows if r["event"] == STEPS[0] and r["ts"].date() == first[r["user"]]}
     new = [r for r in rows if r["user"] in entered]
 
-    reached = newcomer_steps(table(rows), rolled_up(rows), until="2026-02-01", **arguments).to_pandas()
+    reached = newcomer_steps(table(rows), daily(rows), until="2026-02-01", **arguments).to_pandas()
     expected = oracle.funnel(new, question)
     assert [reached.loc[reached["reached"] >= i, "users"].sum() for i in (1, 2, 3)] == expected
     assert reached["users"].sum() == len(first)
 
-    found = step_times(table(rows), rolled_up(rows), **arguments).to_pandas().set_index(["from_step", "to_step"])
+    found = step_times(table(rows), daily(rows), **arguments).to_pandas().set_index(["from_step", "to_step"])
     pairs = {pair: seconds for pair in ((1, 2), (2, 3), (1, 3)) if (seconds := oracle.times(new, question, *pair))}
     assert set(found.index) == set(pairs)
     for pair, seconds in pairs.items():

@@ -114,10 +114,11 @@ def test_the_last_day_of_a_stored_table_is_known_of_other_rows_sought(warehouse)
         assert ("MAX(" in t.con.compile(asked).upper()) == sought
 
 
-def test_the_last_day_of_files_is_known_where_all_say_it():
+def test_the_days_of_files_are_known_where_all_say_them():
     told, silent, empty = Part("", 5, "", "2026-01-01", "2026-01-09"), Part("", 5), Part("", 0)
-    assert houses.last_day([told, empty]) == dt.date(2026, 1, 9)
-    assert houses.last_day([told, silent]) is houses.last_day([empty]) is houses.last_day([]) is None
+    earlier = Part("", 1, "", "2025-12-30", "2026-01-02")
+    assert houses.days([told, earlier, empty]) == (dt.date(2025, 12, 30), dt.date(2026, 1, 9))
+    assert houses.days([told, silent]) is houses.days([empty]) is houses.days([]) is None
 
 
 def test_each_table_has_its_own_last_day_and_no_other_column_has_it(warehouse):

@@ -22,8 +22,11 @@ from opslib import contract
 from opslib.metrics._filters import few, step_holds
 from opslib.metrics._funnel_plan import counted_by_entry
 from opslib.metrics._funnel_rules import Funnel
+from opslib.metrics._funnel_tries import marked
 
 KEY = contract.KEYS["user_id"]
+# What a try keeps of the row of each step (`t1`, `n2`, …), and the row's column.
+MOMENT, NUMBERED = {"t": "ts"}, {"t": "ts", "n": "n"}
 
 
 def keyed(*tables: ir.Table) -> tuple[ir.Table, ...]:
@@ -66,19 +69,19 @@ def first_tries(events: ir.Table, people: ir.Table, funnel: Funnel) -> ir.Table:
         own = events.filter(since(funnel)).semi_join(people, [("user_id", "_user")])
         tried = counted_by_entry(own, funnel, {}).rename(user_id="u0")
         return tried.semi_join(people, [("user_id", "_user"), ("day", "_day")])
-    tried = _tries({i: _step_rows(events, funnel, i) for i in funnel.numbers}, people, funnel, "ts")
+    tried = _tries({i: _step_rows(events, funnel, i) for i in funnel.numbers}, people, funnel, MOMENT)
     tied = few(tried.filter(_ties(tried, funnel)).select(u0="user_id"))
     rows = _numbered(events, funnel, tied)
-    again = _tries({i: rows.filter(rows[f"m{i}"]) for i in funnel.numbers}, people, funnel, "n")
+    again = _tries({i: rows.filter(rows[f"m{i}"]) for i in funnel.numbers}, people, funnel, NUMBERED)
     columns = ["user_id", "day", *(f"t{i}" for i in funnel.numbers), "depth"]
     return tried.filter(~_ties(tried, funnel)).select(columns).union(again.select(columns))
 
 
-def _tries(rows: Mapping[int, ir.Table], people: ir.Table, funnel: Funnel, clock: str) -> ir.Table:
-    """The tries through the rows of each step, in the order of their moments `ts` or of their numbers `n`."""
-    tried = _entries(rows[1], people, funnel, clock)
+def _tries(rows: Mapping[int, ir.Table], people: ir.Table, funnel: Funnel, kept: Mapping[str, str]) -> ir.Table:
+    """The tries through the rows of each step, in the order of their moments, or of their numbers where these are kept."""
+    tried = _entries(rows[1], people, funnel, kept)
     for i in funnel.numbers[1:]:
-        tried = _next(rows[i], tried, funnel, i, clock)
+        tried = _next(rows[i], tried, funnel, i, kept)
     depth = sum((ibis.ifelse(tried[f"t{i}"].notnull(), 1, 0) for i in funnel.numbers[1:]), ibis.literal(1, "int64"))
     return tried.mutate(depth=depth.cast("int64"))
 
@@ -90,12 +93,9 @@ def _ties(tried: ir.Table, funnel: Funnel) -> ir.BooleanValue:
 
 
 def _numbered(events: ir.Table, funnel: Funnel, units: ir.Table) -> ir.Table:
-    """The rows of some users, which steps they fit (`m1`, …), and their number: of one instant the smaller `event_id` first."""
-    any_step = reduce(or_, (step_holds(events, step) for step in funnel.steps))
-    rows = events.filter(any_step, since(funnel)).semi_join(units, [("user_id", "u0")])
-    fits = {f"m{i}": step_holds(rows, step) for i, step in enumerate(funnel.steps, 1)}
-    n = ibis.row_number().over(ibis.window(group_by="user_id", order_by=["ts", "event_id"]))
-    return rows.select("user_id", "ts", "day", **fits, n=n)
+    """The marked rows of some users and their number: of one instant the smaller `event_id` first."""
+    rows = marked(events, funnel, only=units).filter(since(funnel)).rename(user_id="u0")
+    return rows.mutate(n=ibis.row_number().over(ibis.window(group_by="user_id", order_by=["ts", "event_id"])))
 
 
 def _step_rows(events: ir.Table, funnel: Funnel, step: int) -> ir.Table:
@@ -103,22 +103,23 @@ def _step_rows(events: ir.Table, funnel: Funnel, step: int) -> ir.Table:
     return events.filter(*taken).select("user_id", "ts", "day")
 
 
-def _entries(rows: ir.Table, people: ir.Table, funnel: Funnel, clock: str) -> ir.Table:
-    """The first row of step 1 of those people (_user, _day) who took it on their day: user_id, day, t1; n1, its number."""
+def _entries(rows: ir.Table, people: ir.Table, funnel: Funnel, kept: Mapping[str, str]) -> ir.Table:
+    """The first row of step 1 of those people (_user, _day) who took it on their day: user_id, day, and what is kept of it."""
     if funnel.period:
         rows = rows.filter(rows.day.between(*map(ibis.date, funnel.period)))
     rows = rows.semi_join(people, [("user_id", "_user"), ("day", "_day")])
-    return rows.group_by("user_id").agg(day=_.day.min(), t1=_.ts.min(), **{"n1": _.n.min()} if clock == "n" else {})
+    return rows.group_by("user_id").agg(day=_.day.min(), **{f"{k}1": _[column].min() for k, column in kept.items()})
 
 
-def _next(rows: ir.Table, tried: ir.Table, funnel: Funnel, step: int, clock: str) -> ir.Table:
-    """The same tries with the time of their next row of the step, null where none comes in time."""
-    there = rows.select(_user="user_id", _ts="ts", **{"_n": "n"} if clock == "n" else {})
+def _next(rows: ir.Table, tried: ir.Table, funnel: Funnel, step: int, kept: Mapping[str, str]) -> ir.Table:
+    """The same tries with what is kept of their next row of the step, null where none comes in time."""
+    there = rows.select(_user="user_id", **{f"_{k}": column for k, column in kept.items()})
     # Two rows of one instant might be one and the same; two numbers never are.
-    after = tried[f"n{step - 1}"] < there._n if clock == "n" else tried[f"t{step - 1}"] <= there._ts
+    after = tried[f"n{step - 1}"] < there._n if "n" in kept else tried[f"t{step - 1}"] <= there._t
     on = [tried.user_id == there._user, after]
     if funnel.window is not None:
-        on.append(tried.t1 + ibis.interval(seconds=funnel.window) >= there._ts)
-    known = {name: _[name].min() for name in tried.columns if name != "user_id"}
-    found = {f"t{step}": _._ts.min()} | ({f"n{step}": _._n.min()} if clock == "n" else {})
-    return tried.left_join(there, on).group_by("user_id").agg(**known, **found)
+        on.append(tried.t1 + ibis.interval(seconds=funnel.window) >= there._t)
+    before = {name: _[name].min() for name in tried.columns if name != "user_id"}
+    return (
+        tried.left_join(there, on).group_by("user_id").agg(**before, **{f"{k}{step}": _[f"_{k}"].min() for k in kept})
+    )

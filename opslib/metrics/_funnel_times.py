@@ -19,7 +19,7 @@ def check_quantiles(quantiles: Sequence[float], metric: str) -> None:
         raise ValueError(f"{metric}: quantiles must be between 0 and 1, got {quantiles!r}")
 
 
-def step_pairs(funnel: Funnel, from_step: int | None, to_step: int | None) -> list[tuple[int, int]]:
+def step_pairs(funnel: Funnel, from_step: int | None = None, to_step: int | None = None) -> list[tuple[int, int]]:
     """The steps between which time is measured."""
     if from_step is None and to_step is None:
         last = funnel.required[-1]
@@ -31,7 +31,7 @@ def step_pairs(funnel: Funnel, from_step: int | None, to_step: int | None) -> li
     return [(start, end)]
 
 
-def timed(tried: ir.Table, pairs: list[tuple[int, int]], by: Sequence[str]) -> ir.Table:
+def timed(tried: ir.Table, pairs: list[tuple[int, int]], by: Sequence[str] = ()) -> ir.Table:
     """One row per try and pair of steps that it did, with the `seconds` between them."""
     if not pairs:  # a funnel of one step takes no time
         pairs = [(1, 1)]
@@ -42,26 +42,26 @@ def timed(tried: ir.Table, pairs: list[tuple[int, int]], by: Sequence[str]) -> i
         return ibis.cases(*((crossed.pair == i, value) for i, value in enumerate(values)))
 
     start, end = of_pair([crossed[f"t{a}"] for a, _b in pairs]), of_pair([crossed[f"t{b}"] for _a, b in pairs])
-    timed = crossed.select(
+    lasted = crossed.select(
         *by,
         from_step=of_pair([a for a, _b in pairs]),
         to_step=of_pair([b for _a, b in pairs]),
         seconds=end.delta(start, unit="millisecond") / 1000.0,
     )
-    return timed.filter(timed.seconds.notnull())
+    return lasted.filter(lasted.seconds.notnull())
 
 
-def summed(timed: ir.Table, quantiles: Sequence[float], by: Sequence[str] = ()) -> ir.Table:
-    """One row per pair of steps, and per value of `by`: users, mean_s, var_s, min_s, max_s and `p<percentage>_s`."""
+def summed(lasted: ir.Table, quantiles: Sequence[float], by: Sequence[str] = ()) -> ir.Table:
+    """One row per pair of steps of `timed`, and per value of `by`: users, mean_s, var_s, min_s, max_s and `p<percentage>_s`."""
     keys = [*by, "from_step", "to_step"]
     group = ibis.window(group_by=keys)
-    timed = timed.mutate(
+    lasted = lasted.mutate(
         place=ibis.row_number().over(ibis.window(group_by=keys, order_by="seconds")), last=_.count().over(group) - 1
     )
     # A quantile is a weighted sum of the ordered times, of which only the two neighbours have a weight.
     shares = {f"p{q * 100:g}_s": 1.0 - (_.place - _["last"] * q).abs() for q in quantiles}
     return (
-        timed.group_by(keys)
+        lasted.group_by(keys)
         .agg(
             users=_.count(),
             mean_s=_.seconds.mean(),

@@ -93,12 +93,16 @@ def last_day(day: ir.DateColumn, until: Day | None, metric: str) -> ir.DateScala
     """As told, else the last day in the column: of a folder's own table it is known without a look at the rows."""
     if until is not None:
         return ibis.date(as_day(until, "until", metric))
-    of = day.op()
-    while isinstance(of, ops.Field) and isinstance(of.rel, ops.Project):  # narrowed, or with integer users
-        of = of.rel.values[of.name]
-    stored = of.rel if isinstance(of, ops.Field) and isinstance(of.rel, ops.DatabaseTable) else None
-    known = getattr(stored.source, "last_days", {}).get((stored.name, of.name)) if stored else None
+    found = stored_column(day.op(), ops.Project)  # narrowed, or with integer users
+    known = getattr(found.rel.source, "last_days", {}).get((found.rel.name, found.name)) if found else None
     return ibis.date(known) if known else day.max().as_scalar()
+
+
+def stored_column(of: ops.Value, *through: type[ops.Relation]) -> ops.Field | None:
+    """The column of a stored table that a value is, found down through these kinds of tables; None where it is another."""
+    while isinstance(of, ops.Field) and isinstance(of.rel, through):
+        of = of.rel.values[of.name]
+    return of if isinstance(of, ops.Field) and isinstance(of.rel, ops.DatabaseTable) else None
 
 
 def bounds(period: Period | None, metric: str) -> tuple[dt.date, dt.date] | None:

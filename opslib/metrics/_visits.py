@@ -11,7 +11,7 @@ from ibis import _
 
 from opslib import contract
 from opslib.metrics._filters import Step, step_holds, user
-from opslib.metrics._periods import Day, as_day, floor, hour_index, index, whole_periods
+from opslib.metrics._periods import Day, as_day, floor, hour_index, index, stored_column, whole_periods
 
 FAR = 1_000_000  # periods; later than any next visit
 
@@ -78,17 +78,10 @@ def _pieces(rows: ir.Table, grain: str, week_start: str) -> list[ir.Table]:
 
 def _stored(rows: ir.Table) -> ops.DatabaseTable | None:
     """The stored table of which these are rows, with its own `day`; None where a row is there because of other rows."""
-    at, day = rows.op(), "day"
-    if at.find((ops.Analytic, ops.Reduction, ops.Subquery)):
+    if rows.op().find((ops.Analytic, ops.Reduction, ops.Subquery)):
         return None
-    while isinstance(at, ops.Filter | ops.Project):
-        if isinstance(at, ops.Project):
-            value = at.values[day]
-            if not isinstance(value, ops.Field):
-                return None
-            day = value.name
-        at = at.parent
-    return at if isinstance(at, ops.DatabaseTable) and day == "day" else None
+    day = stored_column(rows.day.op(), ops.Filter, ops.Project)
+    return day.rel if day and day.name == "day" else None
 
 
 def user_periods(rows: ir.Table) -> ir.Table:

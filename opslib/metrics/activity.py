@@ -81,9 +81,8 @@ def active_users(
     parts = [_trailing(came, trailing, *_reach(came, asked, last))] if trailing else []
     parts += [_calendar(came, g, week_start, *_reach(came, asked, last, g, week_start)) for g in calendar]
     found = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    return found.order_by(
-        ibis.ifelse(_.window == "month", 31, _.days), "window", "end"
-    )  # February is no window of its own
+    size = ibis.ifelse(_.window == "month", 31, _.days)  # else February would stand before the longer months
+    return found.order_by(size, "window", "end")
 
 
 def dau_mau(

@@ -48,7 +48,7 @@ def step_times(
     """
     check_quantiles(quantiles, "step_times")
     _events, tried, asked = _tried(events, daily, steps, window_days, period, "step_times")
-    return summed(timed(tried, step_pairs(asked, None, None), []), quantiles)
+    return summed(timed(tried, step_pairs(asked)), quantiles)
 
 
 def step_habits(

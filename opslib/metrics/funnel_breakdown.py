@@ -39,14 +39,15 @@ def funnel_breakdown(
     entered  : int     those that reached step 1
     previous : int     those that reached the required step before
 
-    Definition: the funnel as `funnel`, which takes the same `rules`. `breakdown` is a column, "props.NAME" or "users.NAME"
-    (needs `users`), or several. `attribution` says whose value counts. "first_touch", ours: the first value that is there
-    on the unit's rows that fit any step, from the period's first day on (with count="attempts": on the try's own rows);
-    "last_touch": the last one (PostHog; Mixpanel's first and last defined). "entry": the value at the entry of the try
-    that counts (Amplitude). "step": the funnel in which step `attribution_step` has that value: a unit stands under every
-    value that it has on rows that fit the step (in any order, for step 1: on any row that can enter), under none if it has no
-    such row, so the segments do not add up to the funnel. "all_events": every row of a try has that value, a unit may stand under several. A 0 is a value. Segments
-    beyond the `limit` with most entries (of equals the first by name) are pooled, and a unit in several of them counts once.
+    Definition: the funnel as `funnel`, which takes the same `rules`. `breakdown` is a column, "props.NAME" or
+    "users.NAME" (needs `users`), or several. `attribution` says whose value counts. "first_touch", ours: the first value
+    that is there on the unit's rows that fit any step, from the period's first day on (with count="attempts": on the
+    try's own rows); "last_touch": the last one (PostHog; Mixpanel's first and last defined). "entry": the value at the
+    entry of the try that counts (Amplitude). "step": the funnel in which step `attribution_step` has that value: a unit
+    stands under every value that it has on rows that fit the step (in any order, for step 1: on any row that can enter),
+    under none if it has no such row, so the segments do not add up to the funnel. "all_events": every row of a try has
+    that value, a unit may stand under several. A 0 is a value. Segments beyond the `limit` with most entries (of equals
+    the first by name) are pooled, and a unit in several of them counts once.
     Error: a binomial interval on users / entered (`stats.proportion`); many segments need a correction (`stats.correct`).
     Source: terms.yml, `funnel.step_rate`.
 

@@ -106,7 +106,7 @@ def time_histogram(
     asked = checked("time_histogram", steps, rules)
     if bins is not None:
         whole(bins, 1, MOST_BINS, "bins", "time_histogram")
-    times = timed(segmented(events, None, asked, None), step_pairs(asked, from_step, to_step), [])
+    times = timed(segmented(events, None, asked, None), step_pairs(asked, from_step, to_step))
     if edges is not None:
         return _between(times, edges)
     span = times.agg(low=_.seconds.min().floor(), high=_.seconds.max(), n=_.count()).filter(_.n > 0)
