@@ -620,7 +620,7 @@ def test_only_a_list_with_ids_of_people_is_to_be_kept_internal(run_dir, column, 
 
 def test_an_empty_list_has_its_heads_and_is_told_of_without_a_link(run_dir):
     page = made(lambda: write_list("none", pd.DataFrame({"user_id": [], "value": []}), title="Nobody"), lang="en")
-    assert "Nobody" in page and "nothing to download" in page and "none.csv" not in page
+    assert "Nobody<span" in page and ": empty, nothing to download" in page and "none.csv" not in page
     assert (run_dir / "lists" / "none.csv").read_text(encoding="utf-8-sig").strip() == '"user_id","value"'
 
 

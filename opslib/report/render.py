@@ -147,7 +147,7 @@ def a_list(part: dict[str, Any]) -> str:
     name = escape(part["name"])
     title = escape(part["title"]) or say(zh="名单", en="List")
     if not part["rows"]:
-        return f'<p class="list">{title} <span class="evidence">{say(zh="空，无需下载", en="empty, nothing to download")}</span></p>'
+        return f'<p class="list">{title}<span class="evidence">{say(zh="：空，无需下载", en=": empty, nothing to download")}</span></p>'
     held = (
         say(zh="，含完整标识，请按内部数据保管", en=" with full ids; keep it internal") if part.get("ids", True) else ""
     )
